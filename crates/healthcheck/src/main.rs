@@ -1,0 +1,3 @@
+//! Tells how the services on this machine are.
+
+fn main() {}

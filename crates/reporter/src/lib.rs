@@ -1,0 +1,1 @@
+//! Writes one small JSON health file for a service.
