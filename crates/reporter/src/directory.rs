@@ -12,8 +12,8 @@ pub const DEVELOPMENT_DIR: &str = "logs/health";
 /// use health_reporter::directory::{self, Environment};
 ///
 /// let env = Environment::from_iter([("HEALTH_ENV", "production"), ("HEALTH_APP", "wall")]);
-/// assert_eq!(directory::resolve(None, &env, &[], None), ["/var/cache/wall/health"].map(Into::into));
-/// assert_eq!(directory::resolve(None, &Environment::default(), &[], None), ["logs/health"].map(Into::into));
+/// assert_eq!(directory::resolve(None, &env, &[], None)[0].as_os_str(), "/var/cache/wall/health");
+/// assert_eq!(directory::resolve(None, &Environment::default(), &[], None)[0].as_os_str(), "logs/health");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);

@@ -291,8 +291,8 @@ pub fn one(path: &Path, name: &ServiceName) -> Result<ReportFile, Unusable> {
     directory.read(name, &mut Vec::new())
 }
 
-/// Whether `path` is there at all, links followed.
-pub(crate) fn same_directory(fd: &OwnedFd, path: &Path) -> bool {
+/// Whether `path` names the directory that `fd` holds, links followed.
+pub(crate) fn same_directory(fd: BorrowedFd<'_>, path: &Path) -> bool {
     let (ours, theirs) = (rustix::fs::fstat(fd), rustix::fs::statat(CWD, path, rustix::fs::AtFlags::empty()));
     matches!((ours, theirs), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }

@@ -1,0 +1,69 @@
+//! The newest errors, and whether the check `errors` is still on.
+
+use crate::Status;
+use crate::report::{MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_RECENT_ERRORS, RecentError, bounded};
+use jiff::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The check of the errors that belong to no other.
+pub(crate) const ERRORS_CHECK: &str = "errors";
+/// Intervals without another error after which one that is not fatal counts as over.
+pub(crate) const QUIET_INTERVALS: u32 = 3;
+
+#[derive(Debug, Default)]
+pub(crate) struct ErrorLog {
+    recent: VecDeque<RecentError>,
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    fatal: bool,
+    last_boottime: Duration,
+}
+
+impl ErrorLog {
+    pub(crate) fn push(&mut self, message: &str, fatal: bool, check: Option<&str>, at: Timestamp) {
+        self.recent.push_back(RecentError {
+            message: bounded(message, MAX_MESSAGE_BYTES),
+            timestamp: Some(at),
+            fatal,
+            check: check.map(|check| bounded(check, MAX_NAME_BYTES)),
+        });
+        while self.recent.len() > MAX_RECENT_ERRORS {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Puts what an earlier run recorded before what this one has.
+    pub(crate) fn remember(&mut self, earlier: &[RecentError]) {
+        for error in earlier.iter().rev() {
+            if self.recent.len() < MAX_RECENT_ERRORS {
+                self.recent.push_front(error.clone());
+            }
+        }
+    }
+
+    /// An error without a check began or went on; its status, in which a fatal one is not softened by others.
+    pub(crate) fn open(&mut self, fatal: bool, now_boottime: Duration) -> Status {
+        let fatal = fatal || self.open.is_some_and(|open| open.fatal);
+        self.open = Some(Open { fatal, last_boottime: now_boottime });
+        if fatal { Status::Fatal } else { Status::Error }
+    }
+
+    /// Whether there was something to clear.
+    pub(crate) const fn clear(&mut self) -> bool {
+        self.open.take().is_some()
+    }
+
+    /// When the open error will count as over by itself; a fatal one never does.
+    pub(crate) fn quiet_at(&self, interval: Duration) -> Option<Duration> {
+        let open = self.open.filter(|open| !open.fatal)?;
+        Some(open.last_boottime + interval * QUIET_INTERVALS)
+    }
+
+    pub(crate) fn recent(&self) -> Vec<RecentError> {
+        self.recent.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! Watched loops: a beat that comes from the loop itself.
+
+use crate::clock;
+use crate::report::WatchedLoop;
+use crate::shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// One loop's last beat, on `CLOCK_BOOTTIME`.
+#[derive(Debug)]
+pub(crate) struct LoopCell {
+    name: String,
+    limit: Duration,
+    beat_ns: AtomicU64,
+    late: AtomicBool,
+    retired: AtomicBool,
+}
+
+impl LoopCell {
+    pub(crate) fn new(name: String, limit: Duration) -> Self {
+        let (late, retired) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { name, limit, beat_ns: AtomicU64::new(nanos(clock::boottime())), late, retired }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// When it will have been silent for too long, unless that was already told.
+    pub(crate) fn limit_at(&self) -> Option<Duration> {
+        let told = self.late.load(Ordering::Relaxed);
+        (!told && !self.is_retired()).then(|| self.last_beat() + self.limit)
+    }
+
+    /// Whether it is silent for too long at `now`; from then on its next beat is news.
+    pub(crate) fn is_late(&self, now: Duration) -> bool {
+        let late = now > self.last_beat() + self.limit;
+        self.late.store(late, Ordering::Relaxed);
+        late
+    }
+
+    pub(crate) fn to_watched_loop(&self) -> WatchedLoop {
+        WatchedLoop {
+            name: self.name.clone(),
+            beat_boottime_s: self.last_beat().as_secs_f64(),
+            limit_s: self.limit.as_secs_f64(),
+        }
+    }
+
+    fn last_beat(&self) -> Duration {
+        Duration::from_nanos(self.beat_ns.load(Ordering::Relaxed))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A loop that promises to [`beat`](LoopHandle::beat); dropping it ends the promise.
+///
+/// ```
+/// use health_reporter::Reporter;
+/// use std::time::Duration;
+///
+/// let dir = tempfile::tempdir().unwrap();
+/// let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+/// let frames = health.watched_loop("frames", Duration::from_secs(2));
+/// for _frame in 0..3 {
+///     frames.beat(); // silence for more than 2 s means that the service hangs
+/// }
+/// ```
+#[derive(Debug)]
+pub struct LoopHandle {
+    pub(crate) cell: Arc<LoopCell>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl LoopHandle {
+    /// Says that the loop goes on. Costs one look at the clock.
+    pub fn beat(&self) {
+        self.cell.beat_ns.store(nanos(clock::boottime()), Ordering::Relaxed);
+        if self.cell.late.swap(false, Ordering::Relaxed) {
+            self.shared.changed(crate::check::Change::Status);
+        }
+    }
+}
+
+impl Drop for LoopHandle {
+    fn drop(&mut self) {
+        self.cell.retired.store(true, Ordering::Relaxed);
+        self.shared.changed(crate::check::Change::Detail);
+    }
+}
