@@ -36,6 +36,7 @@ pub mod clock;
 pub mod directory;
 mod errors;
 mod guarded;
+mod mask;
 mod name;
 mod panics;
 mod pulse;
@@ -56,6 +57,7 @@ mod watched;
 pub mod write;
 
 pub use check::{CheckHandle, MetadataValue, Record};
+pub use mask::mask_credentials;
 pub use name::{InvalidName, MAX_SERVICE_NAME_BYTES, ServiceName};
 pub use pulse::{FlushError, WriteFailure};
 pub use report::*;

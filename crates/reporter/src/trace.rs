@@ -1,6 +1,7 @@
 //! A tracing layer: ERROR events become recorded errors.
 
 use crate::Reporter;
+use crate::mask::mask_credentials;
 use crate::report::MAX_MESSAGE_BYTES;
 use crate::shared::Shared;
 use std::fmt::{self, Write};
@@ -91,43 +92,5 @@ impl Write for Bounded {
         let room = MAX_MESSAGE_BYTES.saturating_sub(self.0.len());
         self.0.push_str(&text[..text.floor_char_boundary(room)]);
         if text.len() > room { Err(fmt::Error) } else { Ok(()) }
-    }
-}
-
-/// `scheme://user:password@host` becomes `scheme://***@host`.
-fn mask_credentials(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, authority) = rest.split_at(at + "://".len());
-        masked.push_str(before);
-        let end = authority.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>?#".contains(c));
-        let end = end.unwrap_or(authority.len());
-        match authority[..end].rfind('@') {
-            Some(user) => {
-                masked.push_str("***");
-                rest = &authority[user..];
-            }
-            None => rest = authority,
-        }
-    }
-    masked + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mask_credentials;
-
-    #[test]
-    fn credentials_in_urls_are_masked() {
-        for (text, masked) in [
-            ("no url", "no url"),
-            ("GET https://u:p@host/x failed", "GET https://***@host/x failed"),
-            ("postgres://app:hunter2@db/x and redis://:k@r", "postgres://***@db/x and redis://***@r"),
-            ("https://host/path@2", "https://host/path@2"),
-            ("https://u:p@ss@host", "https://***@host"),
-        ] {
-            assert_eq!(mask_credentials(text), masked);
-        }
     }
 }

@@ -1,0 +1,46 @@
+//! Secrets that stand where everybody writes addresses.
+
+/// `scheme://user:password@host` becomes `scheme://***@host`.
+///
+/// ```
+/// use health_reporter::mask_credentials;
+///
+/// assert_eq!(mask_credentials("GET https://u:p@host/x failed"), "GET https://***@host/x failed");
+/// ```
+#[must_use]
+pub fn mask_credentials(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, authority) = rest.split_at(at + "://".len());
+        masked.push_str(before);
+        let end = authority.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>?#".contains(c));
+        let end = end.unwrap_or(authority.len());
+        match authority[..end].rfind('@') {
+            Some(user) => {
+                masked.push_str("***");
+                rest = &authority[user..];
+            }
+            None => rest = authority,
+        }
+    }
+    masked + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask_credentials;
+
+    #[test]
+    fn credentials_in_urls_are_masked() {
+        for (text, masked) in [
+            ("no url", "no url"),
+            ("GET https://u:p@host/x failed", "GET https://***@host/x failed"),
+            ("postgres://app:hunter2@db/x and redis://:k@r", "postgres://***@db/x and redis://***@r"),
+            ("https://host/path@2", "https://host/path@2"),
+            ("https://u:p@ss@host", "https://***@host"),
+        ] {
+            assert_eq!(mask_credentials(text), masked);
+        }
+    }
+}
