@@ -1,0 +1,101 @@
+//! `[history]`: what is kept, where and for how long.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::address::{Url, url};
+use super::argv::path;
+use super::problems::Scope;
+use super::raw::RawHistory;
+use super::units::{RETENTION, duration, serialize_duration};
+
+const DEFAULT_URL: &str = "sqlite:history.db";
+const DEFAULT_RETENTION: Duration = Duration::from_secs(60 * 24 * 3600);
+const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
+
+/// When a row is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Record {
+    #[default]
+    Changes,
+    Heartbeats,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct HistorySettings {
+    #[serde(rename = "url")]
+    pub(crate) store: Store,
+    pub(crate) password_file: Option<PathBuf>,
+    #[serde(serialize_with = "serialize_duration")]
+    pub(crate) retention: Duration,
+    pub(crate) record: Record,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// As written; relative to the state directory.
+    Sqlite(PathBuf),
+    Postgres(Url),
+}
+
+impl Store {
+    /// The database file, where it is one.
+    pub(crate) fn file(&self, state_dir: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(path) => Some(state_dir.join(path)),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Store {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+pub(super) fn history(at: &Scope<'_>, raw: RawHistory) -> Option<HistorySettings> {
+    let store = store(&at.key("url"), raw.url.as_deref().unwrap_or(DEFAULT_URL));
+    let password_file = path(&at.key("password_file"), raw.password_file);
+    if password_file.is_some() && matches!(store, Some(Store::Sqlite(_))) {
+        at.key("password_file")
+            .refuse_unshown("is of no use for SQLite", "leave it out, or write a postgres:// url");
+    }
+    let retention = duration(&at.key("retention"), raw.retention.as_ref(), RETENTION);
+    let retention = retention.unwrap_or(DEFAULT_RETENTION);
+    Some(HistorySettings { store: store?, password_file, retention, record: raw.record.unwrap_or_default() })
+}
+
+fn store(at: &Scope<'_>, text: &str) -> Option<Store> {
+    if text.starts_with("postgres") {
+        return url(at, text, &POSTGRES).map(Store::Postgres);
+    }
+    let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    match path {
+        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains(['?', '\0']) => {
+            Some(Store::Sqlite(PathBuf::from(path)))
+        }
+        Some(_) => {
+            at.refuse(text, "names no file", "write \"sqlite:history.db\"");
+            None
+        }
+        None => {
+            at.refuse(text, "is not sqlite:path or postgres://…", "write \"sqlite:history.db\"");
+            None
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The whole configuration at once: the example, the refused files, the environment, and that no secret is shown.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::locate::Located;
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../tests/valid_configs/example.toml");
+const FULL: &str = include_str!("../../tests/valid_configs/full.toml");
+const CANARY: &str = "canary-7f3a";
+
+fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+    let given = Surroundings {
+        flag: None,
+        env: &env,
+        working_dir: Path::new("."),
+        system_file: Path::new("/nowhere"),
+        uid: 0,
+        pid: 42,
+    };
+    let source =
+        if text.is_empty() { Source::Defaults } else { Source::File(PathBuf::from("healthcheck.toml")) };
+    validate::validate(Located { source, text: text.to_owned(), warnings: Vec::new() }, &given)
+}
+
+pub(super) fn load_text(text: &str) -> Config {
+    load_with(text, &[]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_example_is_accepted_and_read_as_it_is_meant() {
+    let config = load_text(EXAMPLE);
+    assert_eq!(config.project.as_deref(), Some("experimance"));
+    assert_eq!(config.health_dirs, [PathBuf::from("logs/health")]);
+    let core = &config.services["core"];
+    assert_eq!(core.depends_on, ["factory-db"]);
+    assert_eq!((core.priority, core.deadline), (Priority::Critical, Duration::from_secs(120)));
+    assert_eq!(core.looks.unit.as_deref(), Some("core@experimance.service"));
+    let schedule = &config.services["factory-db"].schedule;
+    assert_eq!((schedule.interval, schedule.timeout), (Duration::from_secs(300), Duration::from_secs(5)));
+    assert_eq!(config.zmq["events"].socket, Some(Socket::Pub));
+    assert_eq!(config.zmq["events"].schedule.timeout, Duration::from_secs(1));
+    assert_eq!(config.resources.disk.clear, Some(units::Percent(92.0)));
+    assert_eq!(config.alerts, AlertSettings::default());
+    assert_eq!(config.routes[0].quiet.map(|quiet| quiet.to_string()).as_deref(), Some("22:00-07:00"));
+    assert_eq!(config.history.store, Store::Sqlite(PathBuf::from("history.db")));
+    assert_eq!(config.history.store.file(&config.state_dir), Some(PathBuf::from("logs/history.db")));
+    assert!(config.fleet.etcd.is_some_and(|etcd| etcd.watch && etcd.ttl == Duration::from_secs(30)));
+}
+
+#[test]
+fn what_is_shown_is_accepted_again_and_means_the_same() {
+    for text in ["", EXAMPLE, FULL] {
+        let config = load_text(text);
+        let shown = toml::to_string_pretty(&config).unwrap();
+        let again =
+            load_with(&format!("# shown\n{shown}"), &[]).unwrap_or_else(|errors| panic!("{errors}\n{shown}"));
+        assert_eq!(toml::to_string_pretty(&again).unwrap(), shown);
+        assert_eq!((again.services, again.channels), (config.services, config.channels));
+    }
+}
+
+#[test]
+fn each_part_that_is_not_used_yet_gives_one_warning() {
+    let config = load_text(EXAMPLE);
+    let about = |section: &str| config.warnings.iter().filter(|line| line.starts_with(section)).count();
+    for section in
+        ["[zmq]", "[probes]", "[resources]", "[channels]", "[routes]", "[systemd]", "[history]", "[fleet]"]
+    {
+        assert_eq!(about(section), 1, "{section} {:?}", config.warnings);
+    }
+    assert!(config.warnings.contains(
+        &"[services] unit, container, command, interval, timeout, retries, retry_interval are checked but not used yet \
+          by this version"
+            .to_owned()
+    ));
+    let quiet = "[alerts]\ngrace = \"1s\"\nstopped_after = \"1s\"\nunknown_after = \"1s\"\n[services.a]\ndeadline = \"1s\"";
+    assert_eq!(load_text(quiet).warnings, Vec::<String>::new());
+    let one = load_text("[alerts]\ncooldown = \"1s\"").warnings;
+    assert_eq!(one, ["[alerts] cooldown is checked but not used yet by this version"]);
+}
+
+#[test]
+fn defaults_depend_on_what_is_there() {
+    let config = load_text(
+        "[services.a]\ninterval = \"2s\"\n[resources]\ndisk = { for = \"1m\" }\ncpu = { error = \"99%\" }",
+    );
+    assert_eq!(config.services["a"].schedule.timeout, Duration::from_secs(1), "shorter than the interval");
+    assert_eq!(config.resources.disk.warning, Some(units::Percent(95.0)));
+    assert_eq!(config.resources.disk.hold, Duration::from_secs(60));
+    assert_eq!(config.resources.cpu.warning, None, "limits that are written replace the default ones");
+    let config = load_text("[fleet.etcd]\nendpoints = [\"http://a\"]\nttl = \"6s\"");
+    assert_eq!(config.fleet.etcd.map(|etcd| etcd.interval), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn the_environment_adds_what_the_file_does_not_say() {
+    let env = [("PROJECT_ENV", "fire"), ("SERVICES", "core, display,,a"), ("EXPERIMANCE_ENV", "production")];
+    let config = load_with("[services.a]\npriority = \"optional\"", &env).unwrap();
+    assert_eq!(config.project.as_deref(), Some("fire"));
+    assert_eq!(config.services.keys().collect::<Vec<_>>(), ["a", "core", "display"]);
+    assert_eq!(config.services["a"].priority, Priority::Optional);
+    assert_eq!((config.production, config.state_dir), (true, PathBuf::from("/var/lib/healthcheck")));
+    let config =
+        load_with("project = \"own\"", &[("PROJECT_ENV", "fire"), ("STATE_DIRECTORY", "/s/a:/s/b")]).unwrap();
+    assert_eq!(config.project.as_deref(), Some("own"));
+    assert_eq!((config.production, config.state_dir), (false, PathBuf::from("/s/a")));
+    for (env, production) in [
+        (&[("HEALTH_ENV", "development"), ("EXPERIMANCE_ENV", "production")][..], false),
+        (&[("SYSTEMD_EXEC_PID", "42")], true),
+        (&[("SYSTEMD_EXEC_PID", "43")], false),
+    ] {
+        assert_eq!(load_with("", env).unwrap().production, production, "{env:?}");
+    }
+}
+
+#[test]
+fn an_error_in_the_environment_names_the_variable() {
+    let env = [("PROJECT_ENV", "a b"), ("SERVICES", "core,../x")];
+    let errors = load_with("retries = 1", &env).unwrap_err().to_string();
+    let cure = "is not a name; write at most 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or a digit";
+    assert!(errors.contains(&format!("\nenvironment: PROJECT_ENV = \"a b\": {cure}")), "{errors}");
+    assert!(errors.contains(&format!("\nenvironment: SERVICES = \"../x\": {cure}")), "{errors}");
+    assert!(errors.starts_with("healthcheck.toml: retries: unknown key"), "{errors}");
+}
+
+/// Each file in the folder is refused with exactly the text beside it.
+#[test]
+fn every_refused_file_says_why() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/invalid_configs");
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let (files, texts): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|path| path.extension().unwrap() == "toml");
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    assert!(files.len() > 20);
+    assert!(texts.iter().all(|text| text.with_extension("toml").exists()), "a text without its file");
+    let mut different = String::new();
+    for file in files {
+        let refused = load_with(&fs::read_to_string(&file).unwrap(), &[]);
+        let said = refused.map_or_else(|errors| format!("{errors}\n"), |_| "accepted\n".to_owned());
+        assert_ne!(said, "accepted\n", "{}", file.display());
+        let kept = file.with_extension("txt");
+        if update {
+            fs::write(&kept, &said).unwrap();
+        }
+        let wanted = fs::read_to_string(&kept).unwrap_or_default();
+        if said != wanted {
+            writeln!(different, "{}\nsays\n{said}not\n{wanted}", file.display()).unwrap();
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+fn no_secret_is_shown_anywhere() {
+    let accepted = format!(
+        "[history]\nurl = \"postgres://u:{CANARY}@db/h?password={CANARY}\"\n\
+         [fleet.etcd]\nendpoints = [\"https://u:{CANARY}@e\"]\n\
+         [services.a]\nhttp = \"https://{CANARY}@h/?t={CANARY}\"\n\
+         [probes.p]\nkind = \"http\"\nurl = \"https://u:{CANARY}@h\"\n\
+         [channels.n]\nkind = \"ntfy\"\ntopic = \"t\"\nserver = \"https://u:{CANARY}@n\"\n\
+         [channels.w]\nkind = \"webhook\"\nurl = \"https://h/?key={CANARY}\"\n"
+    );
+    let config = load_text(&accepted);
+    let shown = format!("{config:?}{}", toml::to_string_pretty(&config).unwrap());
+    assert!(shown.contains("postgres://***@db/h?***"), "{shown}");
+    assert!(!shown.contains(CANARY), "{shown}");
+    let Store::Postgres(url) = &config.history.store else { panic!("not PostgreSQL") };
+    assert!(url.expose().contains(CANARY), "the part that connects needs it");
+    for refused in secrets_in_wrong_places() {
+        let errors = load_with(&refused, &[]).expect_err(&refused);
+        let shown = format!("{errors}{errors:?}");
+        assert!(!shown.contains(CANARY) && !shown.contains("424242"), "{refused}\n{shown}");
+    }
+}
+
+fn secrets_in_wrong_places() -> Vec<String> {
+    let in_channel = |line: &str| format!("[channels.x]\nkind = \"ntfy\"\ntopic = \"t\"\n{line}\n");
+    let mut texts: Vec<String> =
+        ["token", "tokn", "password", "secret", "api_key", "something", "Authorization"]
+            .iter()
+            .map(|key| in_channel(&format!("{key} = \"{CANARY}\"")))
+            .collect();
+    texts.extend([
+        in_channel("token_file = 424242"),
+        in_channel("token = 424242"),
+        in_channel(&format!("token_file = [\"{CANARY}\"]")),
+        in_channel(&format!("server = \"htps://u:{CANARY}@h\"")),
+        in_channel(&format!("server = \"https://u:{CANARY}@h:0/\"")),
+        in_channel(&format!("token_file = \"{CANARY}")),
+        in_channel(&format!("token_file = {CANARY}")),
+        format!("channels = {{ token = \"{CANARY}\" }}"),
+        format!("channels = \"{CANARY}\""),
+        format!("[channels.x]\nkind = \"slack\"\nurl = \"https://hooks/{CANARY}\""),
+        format!("[history]\npassword = \"{CANARY}\""),
+        format!("[history]\nurl = \"postgres://u:{CANARY}/@:x/h\""),
+        format!("[history]\nurl = \"mysql://u:{CANARY}@h/?p={CANARY}\""),
+        format!("[zmq.a]\nendpoint = \"tcp://u:{CANARY}@h\""),
+        format!("[services.a]\ntcp = \"u:{CANARY}@h:x\""),
+        format!("[services.a]\nhttp = \"u:{CANARY}@h\""),
+        format!("[systemd]\nbus = \"https://u:{CANARY}@h\""),
+    ]);
+    texts
+}

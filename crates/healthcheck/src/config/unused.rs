@@ -1,0 +1,63 @@
+//! Which parts of the configuration are checked, but not used by this version: one warning for each.
+
+use toml::Table;
+
+/// What of a section is not used.
+enum Unused {
+    All,
+    /// These keys of each table in it.
+    KeysOfEach(&'static [&'static str]),
+    /// All but these keys.
+    AllBut(&'static [&'static str]),
+}
+
+/// A section leaves this table, and its warning goes, when its part exists.
+const SECTIONS: [(&str, Unused); 10] = [
+    (
+        "services",
+        Unused::KeysOfEach(&[
+            "unit",
+            "container",
+            "command",
+            "http",
+            "tcp",
+            "process",
+            "interval",
+            "timeout",
+            "retries",
+            "retry_interval",
+        ]),
+    ),
+    ("zmq", Unused::All),
+    ("probes", Unused::All),
+    ("resources", Unused::All),
+    ("alerts", Unused::AllBut(&["grace", "stopped_after", "unknown_after"])),
+    ("channels", Unused::All),
+    ("routes", Unused::All),
+    ("systemd", Unused::All),
+    ("history", Unused::All),
+    ("fleet", Unused::All),
+];
+
+pub(super) fn warnings(written: &Table) -> Vec<String> {
+    SECTIONS.iter().filter_map(|(section, unused)| warning(written, section, unused)).collect()
+}
+
+fn warning(written: &Table, section: &str, unused: &Unused) -> Option<String> {
+    let value = written.get(section)?;
+    let table = value.as_table();
+    let keys: Vec<&str> = match unused {
+        Unused::All => return Some(format!("[{section}] is checked but not used yet by this version")),
+        Unused::KeysOfEach(keys) => {
+            let in_some = |key: &str| table.is_some_and(|all| all.values().any(|one| one.get(key).is_some()));
+            keys.iter().copied().filter(|key| in_some(key)).collect()
+        }
+        Unused::AllBut(used) => {
+            let keys = table.into_iter().flat_map(|table| table.keys().map(String::as_str));
+            keys.filter(|key| !used.contains(key)).collect()
+        }
+    };
+    let verb = if keys.len() == 1 { "is" } else { "are" };
+    let all = keys.join(", ");
+    (!keys.is_empty()).then(|| format!("[{section}] {all} {verb} checked but not used yet by this version"))
+}
