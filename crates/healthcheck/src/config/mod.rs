@@ -28,6 +28,8 @@ mod validate;
 mod zmq;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use address::{HostPort, Url, ZmqEndpoint};
