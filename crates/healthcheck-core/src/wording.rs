@@ -1,0 +1,103 @@
+//! How durations and foreign texts are written for people.
+
+use std::time::Duration;
+
+/// Bytes of a message that is kept.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 256;
+/// Bytes of a name that is kept.
+pub(crate) const MAX_NAME_BYTES: usize = 128;
+
+/// A duration as people write it: its two largest units, or one where the second says nothing.
+///
+/// ```
+/// use healthcheck_core::wording::duration;
+/// use std::time::Duration;
+///
+/// assert_eq!(duration(Duration::from_secs(4 * 3600 + 12 * 60 + 59)), "4 h 12 min");
+/// assert_eq!(duration(Duration::from_secs(3)), "3 s");
+/// assert_eq!(duration(Duration::from_millis(250)), "250 ms");
+/// ```
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 if duration.is_zero() => "0 s".to_owned(),
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{seconds} s"),
+        60..600 => two_units(seconds / 60, "min", seconds % 60, "s"),
+        600..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => two_units(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two_units(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// Seconds that somebody wrote down, as a duration of at most about 136 years; what is no duration is zero.
+pub(crate) fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.clamp(0.0, f64::from(u32::MAX))).unwrap_or_default()
+}
+
+/// One line of at most `limit` bytes, cut at a character.
+pub(crate) fn line(text: &str, limit: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(limit)];
+    let mut line: String = cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if cut.len() < text.len() {
+        line.truncate(line.floor_char_boundary(limit.saturating_sub('…'.len_utf8())));
+        line.push('…');
+    }
+    line
+}
+
+/// A message that is kept.
+pub(crate) fn message(text: &str) -> Box<str> {
+    line(text, MAX_MESSAGE_BYTES).into()
+}
+
+/// A name that is kept.
+pub(crate) fn name(text: &str) -> Box<str> {
+    line(text, MAX_NAME_BYTES).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (252, "4 min 12 s"),
+            (3_599, "59 min"),
+            (3_600, "1 h"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 d"),
+            (100 * 86_400 + 7_200, "100 d 2 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_one_short_line() {
+        assert_eq!(line("a\nb\u{1b}[31m\u{9b}c", 64), "a b [31m c");
+        let cut = line(&"é".repeat(400), MAX_MESSAGE_BYTES);
+        assert!(cut.len() <= MAX_MESSAGE_BYTES && cut.ends_with("é…"), "{cut}");
+        assert_eq!(line("", 0), "");
+    }
+
+    #[test]
+    fn seconds_that_are_none_are_zero() {
+        assert_eq!(seconds(-1.0), Duration::ZERO);
+        assert_eq!(seconds(f64::NAN), Duration::ZERO);
+        assert_eq!(seconds(f64::INFINITY).as_secs(), u64::from(u32::MAX));
+    }
+}
