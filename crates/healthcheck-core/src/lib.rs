@@ -1,21 +1,59 @@
 //! Judges what was observed: pure functions over values.
+//!
+//! There is one judge, [`step`]: it takes the [`State`], one [`Observation`] and the [`Now`] in which it was made,
+//! and gives back the state with the [`Transition`]s that follow. The same inputs always give the same outputs:
+//! nothing here reads a clock, a file or the environment. A [`Snapshot`] shows what the state holds.
+//!
+//! ```
+//! use health_reporter::{HealthReport, Status, read::{Dialect, ReportFile}};
+//! use healthcheck_core::{Facts, Now, Observation, Policy, ServiceFacts, Snapshot, State, Subject, step};
+//! use std::time::Duration;
+//!
+//! let now = Now { wall: "2025-06-01T12:00:00Z".parse().unwrap(), boottime: Duration::from_secs(900), boot_id: None };
+//! let file = ReportFile {
+//!     report: HealthReport::new(Status::Warning),
+//!     dialect: Dialect::HealthReport,
+//!     modified: now.wall,
+//!     changed: now.wall,
+//!     owner_uid: 0,
+//! };
+//! let looked = Observation {
+//!     subject: Subject::service("camera"),
+//!     outcome: Ok(Facts::Service(Box::new(ServiceFacts::of_report(Ok(file))))),
+//!     took: Duration::ZERO,
+//! };
+//! let policy = Policy::default();
+//! let (state, transitions) = step(State::default(), looked, &now, &policy);
+//! assert_eq!((transitions[0].from, transitions[0].to), (Status::Unknown, Status::Warning));
+//! assert_eq!(Snapshot::of(&state, &now, &policy).overall_status, Status::Warning);
+//! ```
 #![warn(missing_docs)]
 
+mod dependencies;
+mod judge;
+mod memory;
 mod now;
 mod observation;
 mod policy;
 mod saved;
+mod sight;
+mod snapshot;
+mod state;
 mod subject;
+mod summary;
 mod transition;
 mod verdict;
 pub mod wording;
 
+pub use judge::step;
 pub use now::Now;
 pub use observation::{
     Facts, FileSystem, NotLooked, Observation, ProbeError, ProcessCost, ProcessFacts, ProcessSight,
     ProcessState, ServiceFacts,
 };
 pub use policy::{Policy, Priority, ServicePolicy};
+pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
+pub use state::State;
 pub use subject::{Kind, Subject};
 pub use transition::Transition;
 pub use verdict::{Cause, Evidence, Verdict};

@@ -1,0 +1,124 @@
+//! The judge: one function from what is known and what was observed to what follows.
+//!
+//! Each module below decides some rows of the table of causes, each row in a function of its own.
+
+mod absence;
+mod case;
+mod death;
+mod finding;
+mod goodbye;
+mod lateness;
+mod obstacle;
+mod word;
+
+pub(crate) use case::Case;
+pub(crate) use finding::Finding;
+
+use crate::memory::{Hindrance, Memory};
+use crate::state::{Record, State};
+use crate::{Cause, Facts, Now, Observation, Policy, ProbeError, Subject, Transition, Verdict};
+use case::Told;
+use health_reporter::Status;
+
+/// Judges one observation. The state is moved, not copied: a step costs what its one subject costs.
+///
+/// A transition follows when status or cause change, and when a subject is seen for the first time; a change of the
+/// message alone is none. An instance of an expected service also settles the service that stands for all of them.
+#[must_use]
+pub fn step(
+    mut state: State,
+    observation: Observation,
+    now: &Now,
+    policy: &Policy,
+) -> (State, Vec<Transition>) {
+    state.enter_boot_of(now);
+    let Observation { subject, outcome, .. } = observation;
+    let stand_in = state.stand_in(&subject);
+    let mut transitions = Vec::new();
+    transitions.extend(observe(&mut state, subject, outcome, now, policy));
+    if let Some(service) = stand_in {
+        transitions.extend(observe(&mut state, service, Ok(Facts::TimePassed), now, policy));
+    }
+    (state, transitions)
+}
+
+fn observe(
+    state: &mut State,
+    subject: Subject,
+    outcome: Result<Facts, ProbeError>,
+    now: &Now,
+    policy: &Policy,
+) -> Option<Transition> {
+    let (memory, held) = match state.take(&subject) {
+        Some(record) if is_news(&outcome, &record.memory) => (record.memory, Some(record.verdict)),
+        Some(record) => {
+            state.keep(subject, record);
+            return None;
+        }
+        None => (Memory::default(), None),
+    };
+    let memory = memory.after(outcome, &subject.name, now, state.detail_bytes());
+    let case = Case::new(&subject, &memory, now, policy, state).held(held.is_some());
+    let finding = match judge(&case) {
+        None if case.is_forgotten(held.as_ref()) => return None,
+        finding => finding.unwrap_or_else(Finding::not_observed),
+    };
+    let (verdict, due_boottime, transition) = settle(&subject, held.as_ref(), finding, now);
+    state.keep(subject, Record { memory, verdict, due_boottime });
+    transition
+}
+
+/// That time has passed says nothing of what nobody looked at in this boot.
+fn is_news(outcome: &Result<Facts, ProbeError>, memory: &Memory) -> bool {
+    memory.is_looked_at || !matches!(outcome, Ok(Facts::TimePassed))
+}
+
+/// The verdict on what is remembered; none where nothing was promised and nothing is there.
+pub(crate) fn judge(case: &Case<'_>) -> Option<Finding> {
+    match &case.memory.obstacle {
+        Some(missing) if missing.hindrance == Hindrance::Missing => absence::missing(case),
+        Some(obstacle) => {
+            obstacle::held_reading(case, obstacle).or_else(|| Some(obstacle::unusable(case, obstacle)))
+        }
+        None => Told::new(case).map(|told| judge_report(&told)),
+    }
+}
+
+/// The first row that fits.
+fn judge_report(told: &Told<'_>) -> Finding {
+    goodbye::finished(told)
+        .or_else(|| absence::before_boot(told))
+        .or_else(|| goodbye::stopped(told))
+        .or_else(|| death::died(told))
+        .or_else(|| lateness::silent_loop(told))
+        .or_else(|| lateness::late(told))
+        .unwrap_or_else(|| word::self_reported(told))
+}
+
+fn settle(
+    subject: &Subject,
+    held: Option<&Verdict>,
+    finding: Finding,
+    now: &Now,
+) -> (Verdict, Option<std::time::Duration>, Option<Transition>) {
+    let due = finding.until;
+    let is_same = held.is_some_and(|held| (held.status, held.cause) == (finding.status, finding.cause));
+    let since = held.filter(|_| is_same).map(|held| held.since);
+    let verdict = finding.into_verdict(since, now);
+    let transition = (!is_same).then(|| Transition {
+        subject: subject.clone(),
+        from: held.map_or(Status::Unknown, |held| held.status),
+        to: verdict.status,
+        cause: verdict.cause,
+        at: now.wall,
+        message: verdict.message.clone(),
+    });
+    (verdict, due, transition)
+}
+
+impl Finding {
+    /// Nothing promises anything of the subject any more.
+    fn not_observed() -> Self {
+        Self::new(Status::Unknown, Cause::NotObserved, "not observed").because("nobody looked at it")
+    }
+}

@@ -1,0 +1,128 @@
+//! What the rows of the table look at.
+
+use crate::memory::{Fate, Hindrance, Memory, Obstacle};
+use crate::sight::Sight;
+use crate::state::State;
+use crate::summary::Summary;
+use crate::{Kind, Now, Policy, ServicePolicy, Subject, Verdict, wording};
+use health_reporter::Status;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// All that bears on one subject.
+pub(crate) struct Case<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) now: &'a Now,
+    pub(crate) policy: &'a Policy,
+    pub(crate) settings: Option<&'a ServicePolicy>,
+    /// An instance that reports in the place of a service that itself does not.
+    pub(crate) instance: Option<&'a Subject>,
+    /// Whether it has a verdict already.
+    pub(crate) is_held: bool,
+    kind: Kind,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(
+        subject: &Subject,
+        memory: &'a Memory,
+        now: &'a Now,
+        policy: &'a Policy,
+        state: &'a State,
+    ) -> Self {
+        let is_service = subject.kind == Kind::Service;
+        let settings = policy.service(&subject.name).filter(|_| is_service);
+        let instance = match memory.report {
+            None if is_service => state.reporting_instance(subject),
+            _ => None,
+        };
+        Self { memory, now, policy, settings, instance, is_held: true, kind: subject.kind }
+    }
+
+    /// The same for a subject without a verdict yet.
+    pub(crate) const fn held(self, is_held: bool) -> Self {
+        Self { is_held, ..self }
+    }
+
+    /// Whether somebody counts on it: by configuration, or because it reported once.
+    pub(crate) const fn is_expected(&self) -> bool {
+        match self.kind {
+            Kind::Service => self.settings.is_some() || self.memory.report.is_some(),
+            Kind::Zmq | Kind::Probe => true,
+            Kind::Resource | Kind::Host | Kind::Channel => false,
+        }
+    }
+
+    /// Whether it has no file, and an instance of it reports in its place.
+    pub(crate) fn is_represented(&self) -> bool {
+        let is_missing = |obstacle: &Obstacle| obstacle.hindrance == Hindrance::Missing;
+        self.instance.is_some() && self.memory.obstacle.as_ref().is_some_and(is_missing)
+    }
+
+    /// Whether nothing need be kept of what has no verdict: nobody was told anything that must be taken back.
+    pub(crate) fn is_forgotten(&self, held: Option<&Verdict>) -> bool {
+        self.memory.report.is_none() && held.is_none_or(|held| held.status == Status::Unknown)
+    }
+
+    /// The deadline of the last report.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let configured = self.settings.and_then(|settings| settings.deadline);
+        let declared = self.memory.report.as_deref()?.deadline_s.map(wording::seconds);
+        let default = || wording::seconds(health_reporter::DEFAULT_DEADLINE_S);
+        Some(declared.or(configured).unwrap_or_else(default))
+    }
+
+    /// The end of the grace, as boot time, while it lasts.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        Some(self.policy.grace).filter(|grace| !self.policy.once && self.now.boottime < *grace)
+    }
+}
+
+/// A report that can be used, and when it was written.
+pub(crate) struct Told<'a> {
+    pub(crate) case: &'a Case<'a>,
+    pub(crate) summary: &'a Summary,
+    pub(crate) sight: &'a Sight,
+    pub(crate) age: Duration,
+    pub(crate) deadline: Duration,
+}
+
+impl<'a> Told<'a> {
+    /// The last report, if one was read in this boot.
+    pub(crate) fn new(case: &'a Case<'a>) -> Option<Self> {
+        let (summary, sight) = (case.memory.report.as_deref()?, case.memory.sight.as_ref()?);
+        Some(Self { case, summary, sight, age: sight.age(case.now), deadline: case.deadline()? })
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.age >= self.deadline
+    }
+
+    /// The boot time at which it becomes late, if it is not yet.
+    pub(crate) fn late_at(&self) -> Option<Duration> {
+        (!self.is_late()).then(|| self.sight.instant_of_age(self.deadline))
+    }
+
+    /// The wall time of the last beat, by the clock that cannot be set.
+    pub(crate) fn last_beat(&self) -> Timestamp {
+        self.case.now.wall_before(self.age)
+    }
+
+    /// The wall time at which it became late.
+    pub(crate) fn late_since(&self) -> Timestamp {
+        self.case.now.wall_before(self.age.saturating_sub(self.deadline))
+    }
+
+    /// When it says that it was written, or when its file was.
+    pub(crate) fn updated(&self) -> Timestamp {
+        self.summary.last_updated.unwrap_or_else(|| self.sight.modified())
+    }
+
+    pub(crate) fn fate(&self) -> Fate<'a> {
+        self.case.memory.fate(self.summary, self.sight)
+    }
+
+    pub(crate) fn age_in_words(&self) -> String {
+        wording::duration(self.age)
+    }
+}

@@ -1,0 +1,45 @@
+//! Rows `crashed` and `oom_killed`.
+
+use super::{Finding, Told};
+use crate::memory::{Fate, Memory};
+use crate::summary::Exit;
+use crate::{Cause, wording};
+use health_reporter::Status;
+
+const SIGKILL: i64 = 9;
+
+/// The process ended, and its report has no goodbye.
+pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
+    let Fate::Ended { how, .. } = told.fate() else { return None };
+    let memory = told.case.memory;
+    let oom = memory.oom.as_deref().filter(|_| may_be_of_memory(memory));
+    let cause = if oom.is_some() { Cause::OomKilled } else { Cause::Crashed };
+    let finding = Finding::new(Status::Error, cause, &message(told, oom.is_some()))
+        .because(how)
+        .because("its report has no goodbye")
+        .with("state", told.summary.state.as_str())
+        .with("last_beat", &format!("{} ago", told.age_in_words()))
+        .maybe_with("exit", memory.exit.map(Exit::in_words).as_deref())
+        .maybe_with("oom", oom)
+        .maybe_with("panic", told.summary.panic.as_deref());
+    // Whose life was not seen may have ended at any time since the last beat.
+    Some(finding.since((!memory.was_alive).then(|| told.last_beat())))
+}
+
+/// The kernel kills with SIGKILL when memory runs out: another end is not its doing.
+fn may_be_of_memory(memory: &Memory) -> bool {
+    memory.exit.is_none_or(|exit| exit == Exit::Signal(SIGKILL))
+}
+
+fn message(told: &Told<'_>, is_oom: bool) -> String {
+    let how = match told.case.memory.exit {
+        _ if is_oom => "killed, out of memory".to_owned(),
+        Some(exit) => format!("crashed ({})", exit.in_words()),
+        None => "died, exit unknown".to_owned(),
+    };
+    let beat = told.age_in_words();
+    let up =
+        told.summary.uptime().map(|up| format!(", was up {}", wording::duration(up))).unwrap_or_default();
+    let panic = told.summary.panic.as_deref().map(|panic| format!(": {panic}")).unwrap_or_default();
+    format!("{how}, last beat {beat} ago{up}{panic}")
+}

@@ -1,0 +1,222 @@
+//! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
+
+use crate::sight::Sight;
+use crate::summary::{Exit, Summary};
+use crate::{Cause, Facts, FileSystem, NotLooked, Now, ProbeError, ProcessFacts, ProcessSight, ServiceFacts};
+use health_reporter::read::{ReadError, ReportFile, Unusable};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What is remembered of a subject.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Memory {
+    /// Whether anybody looked in this boot.
+    pub(crate) is_looked_at: bool,
+    /// Whether it reported in this boot.
+    pub(crate) has_reported: bool,
+    /// The last report that could be used.
+    pub(crate) report: Option<Box<Summary>>,
+    /// When that one was written; of this boot only.
+    pub(crate) sight: Option<Sight>,
+    /// What makes the report unusable now.
+    pub(crate) obstacle: Option<Obstacle>,
+    pub(crate) process: ProcessSight,
+    /// Whether this run's process was seen alive.
+    pub(crate) was_alive: bool,
+    /// How this run's process ended.
+    pub(crate) exit: Option<Exit>,
+    pub(crate) oom: Option<Box<str>>,
+    pub(crate) file_system: FileSystem,
+}
+
+/// What stands in the way of using a report, and since when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Obstacle {
+    pub(crate) hindrance: Hindrance,
+    pub(crate) problem: Box<str>,
+    pub(crate) since_boottime: Duration,
+    /// The change time of the file.
+    pub(crate) changed: Option<Timestamp>,
+}
+
+/// The ways in which a report cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hindrance {
+    Missing,
+    Unreadable,
+    NewerVersion,
+    NotPermitted,
+    Unavailable,
+}
+
+impl Hindrance {
+    const fn of(error: &ReadError) -> Self {
+        match error {
+            ReadError::Missing => Self::Missing,
+            ReadError::NotPermitted(_) => Self::NotPermitted,
+            ReadError::Unreadable(_) => Self::Unreadable,
+            ReadError::NewerVersion(_) => Self::NewerVersion,
+        }
+    }
+
+    pub(crate) const fn cause(self) -> Cause {
+        match self {
+            Self::Missing => Cause::Missing,
+            Self::Unreadable => Cause::ReportUnreadable,
+            Self::NewerVersion => Cause::NewerVersion,
+            Self::NotPermitted => Cause::NotPermitted,
+            Self::Unavailable => Cause::ProbeUnavailable,
+        }
+    }
+}
+
+/// What became of the process that wrote a report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fate<'a> {
+    Lives(&'a ProcessFacts),
+    Ended { how: &'static str, wait_status: Option<i32> },
+    NotKnown(NotLooked),
+}
+
+impl<'a> Fate<'a> {
+    /// A process with the right pid is the writer only if it started when the writer did, or at least before the
+    /// report was written.
+    fn of(process: &'a ProcessSight, start_ticks: Option<u64>, sight: &Sight) -> Self {
+        match process {
+            ProcessSight::NotLooked(why) => Self::NotKnown(*why),
+            ProcessSight::Gone => Self::Ended { how: "its process is gone", wait_status: None },
+            ProcessSight::Seen(seen) if !is_writer(seen, start_ticks, sight) => {
+                Self::Ended { how: "its pid belongs to another process by now", wait_status: None }
+            }
+            ProcessSight::Seen(seen) if seen.state.has_ended() => {
+                Self::Ended { how: "its process ended, its parent has not asked how", wait_status: seen.exit }
+            }
+            ProcessSight::Seen(seen) => Self::Lives(seen),
+        }
+    }
+}
+
+fn is_writer(seen: &ProcessFacts, start_ticks: Option<u64>, sight: &Sight) -> bool {
+    let started = Duration::from_millis(seen.start_ticks.saturating_mul(10));
+    match start_ticks {
+        Some(ticks) => ticks == seen.start_ticks,
+        // A second, because the time of a file is that of the kernel's last tick.
+        None => sight.written_boottime().is_some_and(|written| started <= written + Duration::from_secs(1)),
+    }
+}
+
+impl Memory {
+    /// What is remembered after an observation.
+    pub(crate) fn after(
+        mut self,
+        outcome: Result<Facts, ProbeError>,
+        name: &str,
+        now: &Now,
+        budget: usize,
+    ) -> Self {
+        match outcome {
+            Ok(Facts::TimePassed) => return self,
+            Ok(Facts::Service(facts)) => self.look(*facts, name, now, budget),
+            Err(error) => self.hinder(Hindrance::Unavailable, &error.to_string(), None, now),
+        }
+        self.is_looked_at = true;
+        self
+    }
+
+    /// What is left of it when the machine has booted.
+    pub(crate) fn after_boot(&mut self) {
+        let report = self.report.take();
+        *self = Self { report, ..Self::default() };
+    }
+
+    /// What it takes on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let problem = self.obstacle.as_ref().map_or(0, |obstacle| obstacle.problem.len());
+        let oom = self.oom.as_ref().map_or(0, |oom| oom.len());
+        self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes()) + problem + oom
+    }
+
+    /// What became of the process that wrote the report.
+    pub(crate) fn fate(&self, summary: &Summary, sight: &Sight) -> Fate<'_> {
+        Fate::of(&self.process, summary.pid_start_ticks, sight)
+    }
+
+    fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, budget: usize) {
+        self.file_system = facts.file_system;
+        match facts.report {
+            Ok(file) => {
+                let sight = Sight::of(&file, self.sight.as_ref(), now);
+                match strangers_process(&file, &facts.process, &sight) {
+                    Some(problem) => {
+                        self.hinder(Hindrance::NotPermitted, &problem, Some(file.changed), now);
+                    }
+                    None => self.learn(Summary::of(&file, name, budget), sight, facts.process, facts.oom),
+                }
+            }
+            Err(Unusable { error, changed }) => {
+                if !matches!(facts.process, ProcessSight::NotLooked(_)) {
+                    self.process = facts.process;
+                }
+                self.hinder(Hindrance::of(&error), &error.to_string(), changed, now);
+            }
+        }
+    }
+
+    fn hinder(&mut self, hindrance: Hindrance, problem: &str, changed: Option<Timestamp>, now: &Now) {
+        let is_missing = hindrance == Hindrance::Missing;
+        let former =
+            self.obstacle.take().filter(|former| (former.hindrance == Hindrance::Missing) == is_missing);
+        let since_boottime = former.map_or(now.boottime, |former| former.since_boottime);
+        let problem = crate::wording::message(problem);
+        self.obstacle = Some(Obstacle { hindrance, problem, since_boottime, changed });
+    }
+
+    fn learn(&mut self, summary: Summary, sight: Sight, process: ProcessSight, oom: Option<String>) {
+        let is_same_run = self.report.as_ref().is_some_and(|former| former.is_same_run(&summary));
+        if !is_same_run {
+            (self.exit, self.oom, self.was_alive) = (None, None, false);
+        }
+        // One that ended stays ended, also when nobody can look any more.
+        let is_known_dead = is_same_run && self.has_ended();
+        if !(is_known_dead && matches!(process, ProcessSight::NotLooked(_))) {
+            self.process = process;
+        }
+        self.note_end(&summary, &sight, oom);
+        self.has_reported |= !sight.is_before_boot;
+        self.sight = Some(sight);
+        self.report = Some(Box::new(summary));
+        self.obstacle = None;
+    }
+
+    fn has_ended(&self) -> bool {
+        let known = self.report.as_ref().zip(self.sight.as_ref());
+        known.is_some_and(|(summary, sight)| matches!(self.fate(summary, sight), Fate::Ended { .. }))
+    }
+
+    /// How a process ended can be seen only while it is a zombie, so it is kept.
+    fn note_end(&mut self, summary: &Summary, sight: &Sight, oom: Option<String>) {
+        if let Some(oom) = oom {
+            self.oom = Some(crate::wording::message(&oom));
+        }
+        match Fate::of(&self.process, summary.pid_start_ticks, sight) {
+            Fate::Lives(_) => (self.exit, self.was_alive) = (None, true),
+            Fate::Ended { wait_status: Some(status), .. } => self.exit = Some(Exit::of_wait_status(status)),
+            Fate::Ended { .. } | Fate::NotKnown(_) => {}
+        }
+    }
+}
+
+/// Whether the report claims a process of somebody else; root may write for anybody.
+fn strangers_process(file: &ReportFile, process: &ProcessSight, sight: &Sight) -> Option<String> {
+    let Fate::Lives(seen) = Fate::of(process, file.report.pid_start_ticks, sight) else { return None };
+    let is_strange = file.owner_uid != 0 && file.owner_uid != seen.owner_uid;
+    is_strange.then(|| {
+        format!(
+            "refused: the file belongs to user {}, its process to user {}",
+            file.owner_uid, seen.owner_uid
+        )
+    })
+}

@@ -1,0 +1,119 @@
+//! When a content of a report was written, as far as this machine can know.
+
+use crate::Now;
+use crate::wording;
+use health_reporter::read::ReportFile;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One content of a report: its age when it was first seen. From then on it ages on a clock that cannot be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sight {
+    modified: Timestamp,
+    changed: Timestamp,
+    seen_boottime: Duration,
+    age: Duration,
+    pub(crate) evidence: AgeEvidence,
+    pub(crate) is_before_boot: bool,
+}
+
+/// Where an age comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AgeEvidence {
+    Written,
+    SeenChange,
+    Modified,
+    Changed,
+    FirstSight,
+}
+
+impl AgeEvidence {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "the report's own boot time",
+            Self::SeenChange => "the change of the file was seen",
+            Self::Modified => "the file's modification time",
+            Self::Changed => "the file's change time",
+            Self::FirstSight => "the first sight of the file",
+        }
+    }
+
+    /// What a person should know about an age that rests on second-best evidence.
+    pub(crate) const fn caveat(self) -> Option<&'static str> {
+        match self {
+            Self::Written | Self::SeenChange | Self::Modified => None,
+            Self::Changed => Some("its times lie in the future: its age is from the file's change time"),
+            Self::FirstSight => Some("its times lie in the future: its age is from when it was first seen"),
+        }
+    }
+}
+
+impl Sight {
+    /// A look at a file; `former` is the one before it in the same boot.
+    pub(crate) fn of(file: &ReportFile, former: Option<&Self>, now: &Now) -> Self {
+        let (age, evidence) = written_age(file, now)
+            .or_else(|| former.and_then(|former| former.age_of(file, now)))
+            .unwrap_or_else(|| age_by_file_times(file, now));
+        Self {
+            modified: file.modified,
+            changed: file.changed,
+            seen_boottime: now.boottime,
+            age,
+            evidence,
+            is_before_boot: is_before_boot(file, former, now),
+        }
+    }
+
+    /// How old the content is.
+    pub(crate) fn age(&self, now: &Now) -> Duration {
+        self.age + now.boottime.saturating_sub(self.seen_boottime)
+    }
+
+    /// The boot time at which the content reaches an age; zero if that was before the boot.
+    pub(crate) fn instant_of_age(&self, age: Duration) -> Duration {
+        (self.seen_boottime + age).saturating_sub(self.age)
+    }
+
+    /// When the content was written, as boot time; nothing if that was before the boot.
+    pub(crate) fn written_boottime(&self) -> Option<Duration> {
+        self.seen_boottime.checked_sub(self.age)
+    }
+
+    pub(crate) const fn modified(&self) -> Timestamp {
+        self.modified
+    }
+
+    fn is_of(&self, file: &ReportFile) -> bool {
+        (self.modified, self.changed) == (file.modified, file.changed)
+    }
+
+    /// The same content goes on ageing; another one appeared since this sight, whatever the wall clock says.
+    fn age_of(&self, file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
+        let unchanged = || (self.age(now), self.evidence);
+        Some(if self.is_of(file) { unchanged() } else { (Duration::ZERO, AgeEvidence::SeenChange) })
+    }
+}
+
+fn written_age(file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
+    let (theirs, ours) = (file.report.boot_id.as_deref()?, now.boot_id.as_deref()?);
+    let written = file.report.written_boottime_s.filter(|_| theirs == ours)?;
+    Some((now.since_boottime(wording::seconds(written))?, AgeEvidence::Written))
+}
+
+fn age_by_file_times(file: &ReportFile, now: &Now) -> (Duration, AgeEvidence) {
+    let modified = || Some((now.since_wall(file.modified)?, AgeEvidence::Modified));
+    let changed = || Some((now.since_wall(file.changed)?, AgeEvidence::Changed));
+    modified().or_else(changed).unwrap_or((Duration::ZERO, AgeEvidence::FirstSight))
+}
+
+/// The boot id knows. Without one, a content whose appearance was seen is of this boot, and only of one that
+/// was there at the first sight the file's time is asked.
+fn is_before_boot(file: &ReportFile, former: Option<&Sight>, now: &Now) -> bool {
+    match (file.report.boot_id.as_deref(), now.boot_id.as_deref(), former) {
+        (Some(theirs), Some(ours), _) => theirs != ours,
+        (_, _, Some(former)) => former.is_of(file) && former.is_before_boot,
+        _ => now.is_before_boot(file.modified),
+    }
+}

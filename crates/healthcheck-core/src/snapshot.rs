@@ -1,0 +1,119 @@
+//! All verdicts at one instant, as a plain value.
+
+mod graph;
+mod views;
+
+pub use views::{CheckView, ServiceView, SubjectView};
+
+use crate::{Kind, Now, Policy, Priority, State};
+use graph::Graph;
+use health_reporter::Status;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// All verdicts at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// The instant, wall time.
+    pub timestamp: Timestamp,
+    /// The worst of all, optional ones as at most a warning; unknown where there is nothing to judge.
+    pub overall_status: Status,
+    /// How many are how.
+    pub counts: Counts,
+    /// Each service, in the order of names.
+    pub services: Vec<ServiceView>,
+    /// Each other subject, by kind and name.
+    pub others: Vec<SubjectView>,
+}
+
+/// How many subjects are how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Healthy ones, those that are stopped or finished among them.
+    pub healthy: usize,
+    /// Unknown ones.
+    pub unknown: usize,
+    /// Warnings.
+    pub warning: usize,
+    /// Errors.
+    pub error: usize,
+    /// Fatal ones.
+    pub fatal: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+impl Snapshot {
+    /// What a state holds, seen at an instant: the verdicts are those that were judged, told as of now.
+    #[must_use]
+    pub fn of(state: &State, now: &Now, policy: &Policy) -> Self {
+        let mut services = views::services(state, now, policy);
+        Graph::of(&services).explain(&mut services);
+        let others = views::others(state, now, policy);
+        let mut snapshot = Self {
+            timestamp: now.wall,
+            overall_status: Status::Unknown,
+            counts: Counts::default(),
+            services,
+            others,
+        };
+        snapshot.overall_status = snapshot.shares().max().unwrap_or(Status::Unknown);
+        snapshot.counts = Counts::of(snapshot.subjects().map(|view| view.status));
+        snapshot
+    }
+
+    /// Each view, the services first.
+    pub fn subjects(&self) -> impl Iterator<Item = &SubjectView> {
+        self.services.iter().map(|service| &service.subject).chain(&self.others)
+    }
+
+    /// The view of a service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceView> {
+        let found = self.services.binary_search_by(|service| (*service.subject.name).cmp(name));
+        found.ok().map(|at| &self.services[at])
+    }
+
+    /// Whether nothing was found or expected that can be judged; resources alone do not count.
+    #[must_use]
+    pub fn has_nothing_to_judge(&self) -> bool {
+        self.services.is_empty() && self.others.iter().all(|view| view.kind == Kind::Resource)
+    }
+
+    /// What each subject contributes to the whole.
+    fn shares(&self) -> impl Iterator<Item = Status> {
+        let is_judged = !self.has_nothing_to_judge();
+        let services =
+            self.services.iter().filter_map(|service| share(service.subject.status, service.priority));
+        services.chain(self.others.iter().map(|view| view.status)).filter(move |_| is_judged)
+    }
+}
+
+/// An optional subject worries at most, and not with what nobody knows.
+fn share(status: Status, priority: Priority) -> Option<Status> {
+    match (priority, status) {
+        (Priority::Critical, status) => Some(status),
+        (Priority::Optional, Status::Unknown) => None,
+        (Priority::Optional, status) => Some(status.min(Status::Warning)),
+    }
+}
+
+impl Counts {
+    fn of(statuses: impl Iterator<Item = Status>) -> Self {
+        statuses.fold(Self::default(), |mut counts, status| {
+            *counts.of_status(status) += 1;
+            counts.total += 1;
+            counts
+        })
+    }
+
+    const fn of_status(&mut self, status: Status) -> &mut usize {
+        match status {
+            Status::Healthy => &mut self.healthy,
+            Status::Unknown => &mut self.unknown,
+            Status::Warning => &mut self.warning,
+            Status::Error => &mut self.error,
+            Status::Fatal => &mut self.fatal,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What the judge knows: one record a subject.
+
+use crate::memory::Memory;
+use crate::{Kind, Now, Subject, Verdict};
+use serde::{Deserialize, Serialize, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// The version in which a state is saved, and the newest that is read.
+const VERSION: u32 = 1;
+/// What all details of all subjects may take together, in bytes.
+const DETAIL_BYTES: usize = 4 * 1024 * 1024;
+/// What the details of one subject may take, in bytes.
+const MAX_DETAIL_BYTES: usize = 8 * 1024;
+const MIN_DETAIL_BYTES: usize = 256;
+/// Without boot ids, a boot time this far behind the last one is that of another boot.
+const BOOTTIME_TOLERANCE: Duration = Duration::from_secs(10);
+
+/// What the judge knows. It is bounded in size for each subject, and serialises.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct State {
+    version: Version,
+    boot_id: Option<String>,
+    boottime: Duration,
+    #[serde(serialize_with = "as_pairs")]
+    subjects: BTreeMap<Subject, Record>,
+    /// When time alone may change a verdict, as boot time.
+    #[serde(skip)]
+    due: BTreeSet<(Duration, Subject)>,
+}
+
+/// What is known of one subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) memory: Memory,
+    pub(crate) verdict: Verdict,
+    /// When time alone may change the verdict, as boot time.
+    pub(crate) due_boottime: Option<Duration>,
+}
+
+impl State {
+    /// The verdict that is held on a subject.
+    #[must_use]
+    pub fn verdict(&self, subject: &Subject) -> Option<&Verdict> {
+        self.subjects.get(subject).map(|record| &record.verdict)
+    }
+
+    /// Each known subject of a kind, in order: what disappeared is to be observed as missing.
+    pub fn subjects(&self, kind: Kind) -> impl Iterator<Item = &Subject> {
+        self.subjects.keys().filter(move |subject| subject.kind == kind)
+    }
+
+    /// The number of known subjects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.subjects.len()
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.subjects.is_empty()
+    }
+
+    /// Drops what is known of a subject: it is no longer expected because it reported once. Whether it was known.
+    pub fn forget(&mut self, subject: &Subject) -> bool {
+        self.take(subject).is_some()
+    }
+
+    /// The earliest boot time at which some verdict could change by time alone.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The boot time at which the verdict on a subject could change by time alone.
+    #[must_use]
+    pub fn deadline_of(&self, subject: &Subject) -> Option<Duration> {
+        self.subjects.get(subject)?.due_boottime
+    }
+
+    /// The subjects whose deadline is reached at `boottime`, the earliest first: each is to be judged again, with
+    /// [`Observation::time_passed`](crate::Observation::time_passed) if there is nothing new to see.
+    pub fn due(&self, boottime: Duration) -> impl Iterator<Item = &Subject> {
+        self.due.iter().take_while(move |(at, _)| *at <= boottime).map(|(_, subject)| subject)
+    }
+
+    /// What the state takes, estimated, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        // The nodes of a B-tree are three quarters full on average.
+        let nodes = (size_of::<(Subject, Record)>() + size_of::<(Duration, Subject)>()) * 4 / 3;
+        let heap = |(subject, record): (&Subject, &Record)| {
+            subject.name.len() + 16 + record.memory.heap_bytes() + record.verdict.heap_bytes()
+        };
+        self.subjects.len() * nodes + self.subjects.iter().map(heap).sum::<usize>()
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&Subject, &Record)> {
+        self.subjects.iter()
+    }
+
+    pub(crate) fn take(&mut self, subject: &Subject) -> Option<Record> {
+        let record = self.subjects.remove(subject)?;
+        if let Some(at) = record.due_boottime {
+            self.due.remove(&(at, subject.clone()));
+        }
+        Some(record)
+    }
+
+    pub(crate) fn keep(&mut self, subject: Subject, record: Record) {
+        if let Some(at) = record.due_boottime {
+            self.due.insert((at, subject.clone()));
+        }
+        self.subjects.insert(subject, record);
+    }
+
+    /// An instance of a service that reported, if the service itself is not among them.
+    pub(crate) fn reporting_instance(&self, subject: &Subject) -> Option<&Subject> {
+        let first = Subject::new(subject.kind, &format!("{}@", subject.name));
+        let instances = self.subjects.range(first..).take_while(|(other, _)| {
+            other.kind == subject.kind
+                && other.name.strip_prefix(&*subject.name).is_some_and(|rest| rest.starts_with('@'))
+        });
+        let mut reporting = instances.filter(|(other, record)| {
+            record.memory.report.is_some() && other.service_type() == &*subject.name
+        });
+        reporting.next().map(|(other, _)| other)
+    }
+
+    /// The service that stands for all its instances, where it is known only because it is expected.
+    pub(crate) fn stand_in(&self, instance: &Subject) -> Option<Subject> {
+        let service_type = instance.service_type();
+        if instance.kind != Kind::Service || service_type == &*instance.name {
+            return None;
+        }
+        let service = Subject::service(service_type);
+        self.subjects.get(&service).filter(|record| record.memory.report.is_none())?;
+        Some(service)
+    }
+
+    /// What the details of one subject may take, so that all together stay bounded.
+    pub(crate) fn detail_bytes(&self) -> usize {
+        (DETAIL_BYTES / self.subjects.len().max(1)).clamp(MIN_DETAIL_BYTES, MAX_DETAIL_BYTES)
+    }
+
+    /// Boot times are of one boot only, and so is what was seen of processes.
+    pub(crate) fn enter_boot_of(&mut self, now: &Now) {
+        if self.is_of_another_boot(now) {
+            for record in self.subjects.values_mut() {
+                record.memory.after_boot();
+                record.due_boottime = None;
+            }
+            self.due.clear();
+        }
+        if self.boot_id.as_deref() != now.boot_id.as_deref() {
+            self.boot_id = now.boot_id.as_deref().map(str::to_owned);
+        }
+        self.boottime = now.boottime;
+    }
+
+    fn is_of_another_boot(&self, now: &Now) -> bool {
+        match (self.boot_id.as_deref(), now.boot_id.as_deref()) {
+            (Some(former), Some(current)) => former != current,
+            _ => now.boottime + BOOTTIME_TOLERANCE < self.boottime,
+        }
+    }
+}
+
+fn as_pairs<S: Serializer>(subjects: &BTreeMap<Subject, Record>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(subjects)
+}
+
+/// A state as it is read.
+#[derive(Deserialize)]
+struct Saved {
+    version: Version,
+    boot_id: Option<String>,
+    boottime: Duration,
+    subjects: Vec<(Subject, Record)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Version(u32);
+
+impl Default for Version {
+    fn default() -> Self {
+        Self(VERSION)
+    }
+}
+
+impl TryFrom<Saved> for State {
+    type Error = NewerState;
+
+    fn try_from(saved: Saved) -> Result<Self, NewerState> {
+        if saved.version.0 > VERSION {
+            return Err(NewerState(saved.version.0));
+        }
+        let due_of = |(subject, record): &(Subject, Record)| Some((record.due_boottime?, subject.clone()));
+        Ok(Self {
+            version: Version::default(),
+            boot_id: saved.boot_id,
+            boottime: saved.boottime,
+            due: saved.subjects.iter().filter_map(due_of).collect(),
+            subjects: saved.subjects.into_iter().collect(),
+        })
+    }
+}
+
+/// A newer program saved the state.
+struct NewerState(u32);
+
+impl fmt::Display for NewerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "saved in version {}, this program knows version {VERSION}: update it", self.0)
+    }
+}

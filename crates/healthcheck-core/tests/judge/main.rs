@@ -1,0 +1,13 @@
+//! The judge from outside: each row of the table of causes, and what must hold over any sequence of observations.
+
+#![expect(clippy::unwrap_used, reason = "this is a test, its helpers included")]
+
+mod bounds;
+mod causes;
+mod clocks;
+mod ends;
+mod expectations;
+mod properties;
+mod snapshots;
+mod unusable;
+mod world;
