@@ -35,6 +35,7 @@ mod memory;
 mod now;
 mod observation;
 mod policy;
+mod resources;
 mod saved;
 mod sight;
 mod snapshot;
@@ -52,6 +53,7 @@ pub use observation::{
     ProcessState, ServiceFacts,
 };
 pub use policy::{Policy, Priority, ServicePolicy};
+pub use resources::{Capacity, Load, Resources};
 pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
 pub use state::State;
 pub use subject::{Kind, Subject};

@@ -269,7 +269,10 @@ impl CheckHandle {
     /// # Errors
     ///
     /// Those of `work`, untouched.
-    pub async fn observe_async<T, E: Display>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn observe_async<T, E: Display>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let started = Instant::now();
         let result = work.await;
         self.observed(&result, started.elapsed());

@@ -51,7 +51,9 @@ impl std::fmt::Display for FlushError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Failed(failure) => f.write_str(&failure.message),
-            Self::TimedOut => f.write_str("the health file was not written in time: the disk does not answer"),
+            Self::TimedOut => {
+                f.write_str("the health file was not written in time: the disk does not answer")
+            }
             Self::Ended => f.write_str("this reporter has ended"),
         }
     }
@@ -140,7 +142,8 @@ impl Pulse {
 
     /// Waits until all that was recorded before is out, for at most `patience`.
     pub(crate) fn flush(&self, patience: Duration) -> Result<(), FlushError> {
-        let is_own_thread = self.thread.get().is_some_and(|thread| thread.id() == std::thread::current().id());
+        let is_own_thread =
+            self.thread.get().is_some_and(|thread| thread.id() == std::thread::current().id());
         if self.pid != std::process::id() || is_own_thread {
             return Err(FlushError::Ended);
         }
@@ -322,7 +325,8 @@ impl Beating {
     fn note_failure(&mut self, error: &io::Error) {
         self.tally.write_failures += 1;
         self.shared.pulse.failures.store(self.tally.write_failures, Ordering::Relaxed);
-        let message = format!("cannot write a health file in {}: {error}", self.shared.identity.dir.display());
+        let message =
+            format!("cannot write a health file in {}: {error}", self.shared.identity.dir.display());
         let failure = WriteFailure { message, at: clock::coarse_wall() };
         self.shared.pulse.last_failure.write(|last| *last = Some(failure));
     }

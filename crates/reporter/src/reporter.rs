@@ -228,7 +228,12 @@ impl Builder {
         format!("{service}@64").parse::<ServiceName>().map_err(StartError::Name)?;
         let deadline = self.deadline.unwrap_or(self.interval.saturating_mul(DEADLINE_INTERVALS));
         check_times(self.interval, deadline)?;
-        let dirs = directory::resolve(self.dir.as_deref(), &Environment::of_this_process(), &[], self.app.as_deref());
+        let dirs = directory::resolve(
+            self.dir.as_deref(),
+            &Environment::of_this_process(),
+            &[],
+            self.app.as_deref(),
+        );
         let pid = self.pid.unwrap_or_else(std::process::id);
         let short = |text: &String| bounded(text, MAX_NAME_BYTES);
         Ok(Identity {
@@ -259,7 +264,9 @@ fn absolute(dir: &Path) -> PathBuf {
 
 fn check_times(interval: Duration, deadline: Duration) -> Result<(), StartError> {
     if interval < SHORTEST_INTERVAL {
-        return Err(StartError::Time(format!("interval {interval:?} is below {SHORTEST_INTERVAL:?}: use a longer one")));
+        return Err(StartError::Time(format!(
+            "interval {interval:?} is below {SHORTEST_INTERVAL:?}: use a longer one"
+        )));
     }
     if deadline < interval || deadline.as_secs_f64() > MAX_DEADLINE_S {
         return Err(StartError::Time(format!(
@@ -511,7 +518,8 @@ impl Reporter {
 
     /// The goodbye of a job that is done, and due again within `deadline` (at most 35 days).
     pub fn finish(&self, deadline: Duration) {
-        self.shared.set_deadline(deadline.clamp(Duration::from_millis(1), Duration::from_secs_f64(MAX_DEADLINE_S)));
+        self.shared
+            .set_deadline(deadline.clamp(Duration::from_millis(1), Duration::from_secs_f64(MAX_DEADLINE_S)));
         self.goodbye(State::Finished, "");
     }
 

@@ -5,7 +5,8 @@ use crate::errors::{ERRORS_CHECK, ErrorLog};
 use crate::guarded::Guarded;
 use crate::pulse::Pulse;
 use crate::report::{
-    Check, HealthReport, MAX_CHECKS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_WATCHED_LOOPS, SCHEMA_VERSION, bounded,
+    Check, HealthReport, MAX_CHECKS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_WATCHED_LOOPS, SCHEMA_VERSION,
+    bounded,
 };
 use crate::watched::{LoopCell, LoopHandle};
 use crate::{ServiceName, State, Status, clock};
@@ -218,10 +219,8 @@ impl Shared {
         let (checks, last_check) = self.checks();
         let overall_status = checks.iter().map(|check| check.status).max().unwrap_or(Status::Healthy);
         let (identity, counters) = (&self.identity, &self.counters);
-        let (state, deadline, current_task) = self
-            .life
-            .read(|life| (life.state, life.deadline, life.current_task.clone()))
-            .unwrap_or_default();
+        let (state, deadline, current_task) =
+            self.life.read(|life| (life.state, life.deadline, life.current_task.clone())).unwrap_or_default();
         let now = clock::boottime();
         self.has_late_loop(now);
         HealthReport {

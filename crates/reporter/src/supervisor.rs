@@ -40,7 +40,8 @@ impl Supervisor {
 }
 
 fn status_line(report: &HealthReport) -> String {
-    let worst = report.checks.iter().filter(|check| check.status > Status::Healthy).max_by_key(|check| check.status);
+    let worst =
+        report.checks.iter().filter(|check| check.status > Status::Healthy).max_by_key(|check| check.status);
     let line = match worst {
         Some(check) => format!("{}: {} {}", check.status, check.name, check.message.as_deref().unwrap_or("")),
         None => format!("{} {}", report.overall_status, report.current_task.as_deref().unwrap_or("")),

@@ -53,7 +53,8 @@ impl<S: Subscriber> Layer<S> for HealthLayer {
             return;
         }
         let Some(shared) = self.shared.upgrade() else { return };
-        let mut text = Text { message: Bounded::default(), fields: Bounded::default(), with_fields: self.with_fields };
+        let mut text =
+            Text { message: Bounded::default(), fields: Bounded::default(), with_fields: self.with_fields };
         event.record(&mut text);
         shared.record_error(&text.finish(event.metadata().target()), false);
     }

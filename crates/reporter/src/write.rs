@@ -128,9 +128,9 @@ impl Writer {
         let Some(staging) = &self.staging else { return Err(ErrorKind::NotFound.into()) };
         let stage = self.stage_name();
         let durable = report.state == State::Finished;
-        let staged = self.stage(staging, &stage, durable).and_then(|()| {
-            Ok(rustix::fs::renameat(staging, &stage, self.directory.as_fd(), &self.target)?)
-        });
+        let staged = self
+            .stage(staging, &stage, durable)
+            .and_then(|()| Ok(rustix::fs::renameat(staging, &stage, self.directory.as_fd(), &self.target)?));
         self.writes += 1;
         staged.inspect_err(|_| self.abandon(&stage))
     }
@@ -230,7 +230,11 @@ fn write_all(file: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn claim_slot(directory: &Directory, service: &ServiceName, claim: Claim) -> io::Result<(ServiceName, OwnedFd)> {
+fn claim_slot(
+    directory: &Directory,
+    service: &ServiceName,
+    claim: Claim,
+) -> io::Result<(ServiceName, OwnedFd)> {
     let last = if claim == Claim::Exactly { 1 } else { MAX_SLOTS };
     for slot in 1..=last {
         let name = slot_name(service, slot)?;

@@ -1,6 +1,6 @@
 //! Reports of the Python original: a ring of records instead of checks, and a last record for a goodbye.
 
-use crate::report::{Check, DEFAULT_DEADLINE_S, HealthReport};
+use crate::report::{Check, HealthReport};
 use crate::{State, Status};
 
 /// Records that a later sign of life clears, and the signs of life.
@@ -21,7 +21,6 @@ pub(super) fn normalised(mut report: HealthReport) -> HealthReport {
     if let Some(worst) = report.checks.iter().map(|check| check.status).max() {
         report.overall_status = worst;
     }
-    report.deadline_s = Some(DEFAULT_DEADLINE_S);
     report
 }
 
