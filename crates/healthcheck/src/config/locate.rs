@@ -26,7 +26,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) working_dir: &'a Path,
     pub(crate) system_file: &'a Path,
     pub(crate) uid: u32,
-    pub(crate) pid: u32,
 }
 
 impl<'a> Surroundings<'a> {
@@ -38,7 +37,6 @@ impl<'a> Surroundings<'a> {
             working_dir: Path::new("."),
             system_file: Path::new(SYSTEM_FILE),
             uid: rustix::process::geteuid().as_raw(),
-            pid: std::process::id(),
         }
     }
 
@@ -213,7 +211,6 @@ mod tests {
                 working_dir: &self.path("work"),
                 system_file: &self.path("system.toml"),
                 uid: self.uid,
-                pid: 1,
             };
             locate(&given)
                 .map_err(|errors| errors.to_string().replace(self.dir.path().to_str().unwrap(), "D"))

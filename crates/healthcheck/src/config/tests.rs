@@ -21,7 +21,6 @@ fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         working_dir: Path::new("."),
         system_file: Path::new("/nowhere"),
         uid: 0,
-        pid: 42,
     };
     let source =
         if text.is_empty() { Source::Defaults } else { Source::File(PathBuf::from("healthcheck.toml")) };
@@ -110,10 +109,12 @@ fn the_environment_adds_what_the_file_does_not_say() {
         load_with("project = \"own\"", &[("PROJECT_ENV", "fire"), ("STATE_DIRECTORY", "/s/a:/s/b")]).unwrap();
     assert_eq!(config.project.as_deref(), Some("own"));
     assert_eq!((config.production, config.state_dir), (false, PathBuf::from("/s/a")));
+    let own_pid = std::process::id().to_string();
     for (env, production) in [
-        (&[("HEALTH_ENV", "development"), ("EXPERIMANCE_ENV", "production")][..], false),
-        (&[("SYSTEMD_EXEC_PID", "42")], true),
-        (&[("SYSTEMD_EXEC_PID", "43")], false),
+        (&[("HEALTH_ENV", "development")][..], false),
+        (&[("HEALTH_ENV", "production")], true),
+        (&[("SYSTEMD_EXEC_PID", &own_pid)], true),
+        (&[("SYSTEMD_EXEC_PID", "1")], false),
     ] {
         assert_eq!(load_with("", env).unwrap().production, production, "{env:?}");
     }

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use health_reporter::directory::Environment;
 use toml::Table;
 
 use super::locate::{Located, Source, Surroundings};
@@ -116,9 +117,9 @@ fn take_environment(config: Option<&mut Config>, given: &Surroundings<'_>, at: &
 }
 
 fn is_production(given: &Surroundings<'_>) -> bool {
-    let mode = given.var("HEALTH_ENV").or_else(|| given.var("EXPERIMANCE_ENV"));
-    let exec_pid = text_of(given, "SYSTEMD_EXEC_PID").and_then(|pid| pid.parse().ok());
-    mode.is_some_and(|mode| mode == "production") || exec_pid == Some(given.pid)
+    let mentioned = ["HEALTH_ENV", "EXPERIMANCE_ENV", "SYSTEMD_EXEC_PID"];
+    let set = mentioned.into_iter().filter_map(|name| Some((name, text_of(given, name)?)));
+    set.collect::<Environment>().is_production()
 }
 
 /// systemd names several directories with colons between them; the first is ours.

@@ -1,0 +1,100 @@
+//! The command line.
+
+use crate::commands::report::Report;
+use crate::commands::run::Run;
+use crate::config::units;
+use clap::{Parser, Subcommand, ValueEnum};
+use health_reporter::MAX_DEADLINE_S;
+use std::path::PathBuf;
+use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Tells how the services on this machine are, from the health files that they write.
+///
+/// Without a command: a snapshot. Exit codes: 0 healthy, 1 warning, 2 error or fatal, 3 unknown, which includes
+/// wrong usage and nothing to judge.
+#[derive(Debug, Parser)]
+#[command(name = "healthcheck", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Look at the services directly, even where a monitor runs
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// What exit codes mean: 0 to 3 by status, or 0 (healthy, warning) and 1
+    #[arg(long, value_enum, default_value_t = ExitCodes::Nagios, value_name = "KIND")]
+    pub(crate) exit_code: ExitCodes,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What stands before or after the command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The configuration; otherwise HEALTHCHECK_CONFIG, ./healthcheck.toml, /etc/healthcheck/healthcheck.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the health files are; otherwise HEALTH_DIR, the configuration, /var/cache/APP/health in
+    /// production, or logs/health
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) health_dir: Option<PathBuf>,
+    /// A table on a terminal, JSON elsewhere
+    #[arg(long, global = true, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// error, warn, info, debug or trace; otherwise LOG_LEVEL or RUST_LOG
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LevelFilter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExitCodes {
+    Nagios,
+    Simple,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report how a service is, from a shell script
+    Report(Report),
+    /// Run a command as a service that reports
+    Run(Run),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say which file is used, and everything that is wrong with it
+    Check,
+    /// Print what is in force, defaults included
+    Show,
+    /// Print the JSON Schema
+    Schema,
+}
+
+/// A deadline, as people write it.
+pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
+    let deadline = units::parse_duration(text).map_err(|error| error.to_string())?;
+    if deadline.is_zero() || deadline.as_secs_f64() > MAX_DEADLINE_S {
+        return Err("must be above 0 and at most 35d".to_owned());
+    }
+    Ok(deadline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,7 @@
+//! One file a command; only these see more than one of the parts.
+
+pub(crate) mod config;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod snapshot;
+mod tail;

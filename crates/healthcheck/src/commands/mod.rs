@@ -1,3 +1,0 @@
-//! One file a subcommand.
-
-pub(crate) mod config;

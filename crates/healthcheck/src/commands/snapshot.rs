@@ -1,0 +1,155 @@
+//! `healthcheck`: one look at everything, judged and shown.
+
+use crate::cli::{ExitCodes, Format};
+use crate::config::{Config, Priority as Configured, ServiceSettings};
+use crate::render::{Mode, Picture, Remark, json, table};
+use crate::sources::machine;
+use crate::sources::processes::Processes;
+use crate::sources::reports::{self, Remarks};
+use crate::terminal;
+use anyhow::Context;
+use health_reporter::directory::Environment;
+use health_reporter::{Status, clock};
+use healthcheck_core::{Now, Policy, Priority, ServicePolicy, Snapshot, State, step};
+use jiff::Timestamp;
+use std::collections::HashSet;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Looks once at the services whose reports are in `dirs`.
+pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
+    let (policy, processes) = (policy(config), Processes::at("/proc"));
+    let expected: HashSet<String> = policy.services.keys().cloned().collect();
+    let now = now();
+    let mut state = Some(State::default());
+    let mut judge = |observation| {
+        state = state.take().map(|state| step(state, observation, &now, &policy).0);
+    };
+    let remarks = reports::look(dirs, &expected, &processes, &mut judge);
+    policy.expected().for_each(|subject| judge(reports::absent(&subject.name)));
+    let snapshot = Snapshot::of(&state.unwrap_or_default(), &now, &policy);
+    let nothing_found = snapshot.services.is_empty();
+    Picture {
+        host: machine::host_name(),
+        project: config.project.clone(),
+        mode: if machine::is_booted_with_systemd(Path::new("/")) { Mode::Systemd } else { Mode::Processes },
+        snapshot,
+        resources: machine::resources(),
+        remarks: remarks_of(&remarks, dirs, nothing_found),
+    }
+}
+
+fn now() -> Now {
+    Now { wall: Timestamp::now(), boottime: clock::boottime(), boot_id: clock::boot_id().map(Into::into) }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        services: config.services.iter().map(|(name, settings)| (name.clone(), service(settings))).collect(),
+        stopped_after: config.alerts.stopped_after,
+        unknown_after: config.alerts.unknown_after,
+        grace: config.alerts.grace,
+        once: true,
+    }
+}
+
+fn service(settings: &ServiceSettings) -> ServicePolicy {
+    ServicePolicy {
+        priority: match settings.priority {
+            Configured::Critical => Priority::Critical,
+            Configured::Optional => Priority::Optional,
+        },
+        depends_on: settings.depends_on.clone(),
+        deadline: Some(settings.deadline),
+        looked_at_from_outside: settings.has_look(),
+    }
+}
+
+fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let mut remark = |about, status, message| remarks.push(Remark { about, status, message });
+    if nothing_found {
+        remark("health_dir", Status::Unknown, nothing_in(dirs));
+    }
+    for (dir, error) in &found.unreadable_dirs {
+        remark("health_dir", Status::Unknown, format!("cannot read {}: {error}", dir.display()));
+    }
+    if found.rejected_count > 0 {
+        let names = found.rejected.join(", ");
+        remark(
+            "rejected_files",
+            Status::Warning,
+            format!("{} files whose names are no service's: {names}", found.rejected_count),
+        );
+    }
+    if found.left_out > 0 {
+        remark(
+            "left_out",
+            Status::Warning,
+            format!("{} reports were not read: too many, or too large", found.left_out),
+        );
+    }
+    if let Some(first) = found.twice.first() {
+        let count = found.twice.len();
+        remark(
+            "twice",
+            Status::Warning,
+            format!("{count} services report in two directories, {first} among them: the first counts"),
+        );
+    }
+    remarks
+}
+
+/// Says where was looked, and where something is.
+fn nothing_in(dirs: &[PathBuf]) -> String {
+    let list =
+        |dirs: &[PathBuf]| dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
+    let elsewhere = reports::elsewhere(dirs);
+    if elsewhere.is_empty() {
+        return format!(
+            "no reports in {}: nothing reports yet, or HEALTH_DIR or --health-dir names another place",
+            list(dirs)
+        );
+    }
+    format!("no reports in {}, but there are some in {}: use --health-dir", list(dirs), list(&elsewhere))
+}
+
+/// Shows the picture on the standard output, and returns the exit code.
+pub(crate) fn show(
+    picture: &Picture,
+    format: Option<Format>,
+    codes: ExitCodes,
+    env: &Environment,
+) -> anyhow::Result<u8> {
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let format = format.unwrap_or(if is_terminal { Format::Table } else { Format::Json });
+    let mut out = io::BufWriter::new(stdout.lock());
+    let written = match format {
+        Format::Json => json::write(picture, &mut out),
+        Format::Table => table::write(picture, terminal::surface(env, is_terminal), &mut out),
+    };
+    written.and_then(|()| out.flush()).context("cannot write the snapshot")?;
+    Ok(exit_code(picture.overall_status(), codes))
+}
+
+fn exit_code(status: Status, codes: ExitCodes) -> u8 {
+    match (codes, status) {
+        (_, Status::Healthy) | (ExitCodes::Simple, Status::Warning) => 0,
+        (ExitCodes::Simple, _) | (ExitCodes::Nagios, Status::Warning) => 1,
+        (ExitCodes::Nagios, Status::Error | Status::Fatal) => 2,
+        (ExitCodes::Nagios, Status::Unknown) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_a_nagios_plug_in_or_of_docker() {
+        let each = [Status::Healthy, Status::Warning, Status::Error, Status::Fatal, Status::Unknown];
+        assert_eq!(each.map(|status| exit_code(status, ExitCodes::Nagios)), [0, 1, 2, 2, 3]);
+        assert_eq!(each.map(|status| exit_code(status, ExitCodes::Simple)), [0, 0, 1, 1, 1]);
+    }
+}

@@ -1,0 +1,356 @@
+//! The snapshot as JSON, version 1: a contract with whoever reads it.
+
+use super::Picture;
+use health_reporter::Status;
+use healthcheck_core::{Capacity, CheckView, Priority, ProcessCost, Resources, ServiceView};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// Writes the snapshot as one JSON object.
+pub(crate) fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &Document::of(picture))?;
+    writeln!(out)
+}
+
+/// A snapshot of the services on one machine.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "healthcheck snapshot, version 1", inline)]
+pub(crate) struct Document<'a> {
+    /// The version of this format.
+    schema_version: u32,
+    /// When it was taken, RFC 3339 in UTC.
+    #[schemars(with = "String")]
+    timestamp: Timestamp,
+    /// The machine's name.
+    host: &'a str,
+    /// The project of the configuration, or of `PROJECT_ENV`.
+    project: Option<&'a str>,
+    /// How services are run here: `systemd` or `processes`.
+    deployment_mode: &'static str,
+    /// The worst of all; an optional service counts as at most a warning.
+    overall_status: Word,
+    /// How many subjects are how.
+    health_summary: Summary,
+    /// Each service that reports or is expected, by name.
+    services: BTreeMap<&'a str, Service<'a>>,
+    /// Each ZMQ endpoint, by name.
+    zmq_endpoints: BTreeMap<&'a str, Probed<'a>>,
+    /// Each probe, by name.
+    probes: BTreeMap<&'a str, Probed<'a>>,
+    /// Memory and load of the machine.
+    resources: MachineResources,
+    /// What the process of each service takes, by the service's name.
+    processes: BTreeMap<&'a str, Process>,
+    /// Everything that is not healthy, the worst first.
+    issues: Vec<Issue<'a>>,
+}
+
+/// A status in lower case.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Healthy,
+    Unknown,
+    Warning,
+    Error,
+    Fatal,
+}
+
+impl From<Status> for Word {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Healthy => Self::Healthy,
+            Status::Unknown => Self::Unknown,
+            Status::Warning => Self::Warning,
+            Status::Error => Self::Error,
+            Status::Fatal => Self::Fatal,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Summary {
+    total: usize,
+    healthy: usize,
+    unknown: usize,
+    warning: usize,
+    error: usize,
+    fatal: usize,
+}
+
+/// The verdict on a service, and what it last said.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Service<'a> {
+    status: Word,
+    /// Why, one of a closed set: `self_reported`, `crashed`, `hung`, `stopped`, …
+    cause: &'static str,
+    /// Why, for people.
+    message: &'a str,
+    /// Since when status and cause are what they are.
+    #[schemars(with = "String")]
+    since: Timestamp,
+    /// `critical` or `optional`.
+    priority: &'static str,
+    /// The dependency that is the root of it, when it is bad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<&'a str>,
+    /// Who depends on it, when it is bad.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    affects: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    depends_on: &'a [String],
+    /// The decisions that led to the verdict.
+    reasons: Vec<&'a str>,
+    /// What was seen.
+    evidence: BTreeMap<&'a str, &'a str>,
+    /// Where it says it is in its life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_task: Option<&'a str>,
+    /// The name that its report gives it, where that is not its file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_inside: Option<&'a str>,
+    checks: Vec<Check<'a>>,
+    /// Checks that are not shown.
+    #[serde(skip_serializing_if = "is_zero")]
+    checks_left_out: usize,
+    /// How old the report is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    last_updated: Option<Timestamp>,
+    restart_count: u64,
+    error_count: u64,
+    messages_sent: u64,
+    messages_received: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Check<'a> {
+    name: &'a str,
+    status: Word,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    since: Option<Timestamp>,
+}
+
+/// The verdict on something that was looked at from outside.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Probed<'a> {
+    status: Word,
+    cause: &'static str,
+    message: &'a str,
+    #[schemars(with = "String")]
+    since: Timestamp,
+}
+
+/// What a process takes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Process {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u64>,
+    /// Processor time since its start.
+    cpu_s: f64,
+    /// Resident memory.
+    memory_bytes: u64,
+    /// Open descriptors, where they may be counted.
+    descriptors: Option<u32>,
+    threads: u32,
+}
+
+/// What the machine has; what could not be looked at is absent.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct MachineResources {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swap: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Memory {
+    total_bytes: u64,
+    available_bytes: u64,
+    /// From 0 to 1.
+    used_ratio: f64,
+}
+
+/// Processes that ran or wanted to, on average over 1, 5 and 15 minutes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Load {
+    one: f64,
+    five: f64,
+    fifteen: f64,
+    cores: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Issue<'a> {
+    /// The service, or what else it is about.
+    check: &'a str,
+    status: Word,
+    message: &'a str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl<'a> Document<'a> {
+    fn of(picture: &'a Picture) -> Self {
+        let services = &picture.snapshot.services;
+        Self {
+            schema_version: SCHEMA_VERSION,
+            timestamp: picture.snapshot.timestamp,
+            host: &picture.host,
+            project: picture.project.as_deref(),
+            deployment_mode: picture.mode.as_str(),
+            overall_status: picture.overall_status().into(),
+            health_summary: Summary::of(picture),
+            services: services.iter().map(|view| (&*view.subject.name, Service::of(view))).collect(),
+            zmq_endpoints: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            resources: picture.resources.as_ref().map(MachineResources::of).unwrap_or_default(),
+            processes: services.iter().filter_map(process).collect(),
+            issues: issues(picture),
+        }
+    }
+}
+
+impl Summary {
+    const fn of(picture: &Picture) -> Self {
+        let counts = picture.snapshot.counts;
+        Self {
+            total: counts.total,
+            healthy: counts.healthy,
+            unknown: counts.unknown,
+            warning: counts.warning,
+            error: counts.error,
+            fatal: counts.fatal,
+        }
+    }
+}
+
+impl<'a> Service<'a> {
+    fn of(view: &'a ServiceView) -> Self {
+        let verdict = &view.subject;
+        Self {
+            status: verdict.status.into(),
+            cause: verdict.cause.as_str(),
+            message: &verdict.message,
+            since: verdict.since,
+            priority: match view.priority {
+                Priority::Critical => "critical",
+                Priority::Optional => "optional",
+            },
+            root: view.root.as_deref(),
+            affects: &view.affects,
+            depends_on: &view.depends_on,
+            reasons: verdict.reasons.iter().map(AsRef::as_ref).collect(),
+            evidence: verdict.evidence.iter().collect(),
+            state: view.state.map(health_reporter::State::as_str),
+            current_task: view.current_task.as_deref(),
+            name_inside: view.name_inside.as_deref(),
+            checks: view.checks.iter().map(Check::of).collect(),
+            checks_left_out: view.checks_left_out,
+            age_s: view.age_s.map(to_milliseconds),
+            deadline_s: view.deadline_s,
+            uptime_s: view.uptime_s,
+            last_updated: view.last_updated,
+            restart_count: view.restart_count,
+            error_count: view.error_count,
+            messages_sent: view.messages_sent,
+            messages_received: view.messages_received,
+            pid: view.pid,
+        }
+    }
+}
+
+fn to_milliseconds(seconds: f64) -> f64 {
+    (seconds * 1e3).round() / 1e3
+}
+
+impl<'a> Check<'a> {
+    fn of(check: &'a CheckView) -> Self {
+        Self { name: &check.name, status: check.status.into(), message: &check.message, since: check.since }
+    }
+}
+
+fn process(view: &ServiceView) -> Option<(&str, Process)> {
+    let ProcessCost { cpu_s, memory_bytes, descriptors, threads } = view.process?;
+    Some((&view.subject.name, Process { pid: view.pid, cpu_s, memory_bytes, descriptors, threads }))
+}
+
+impl MachineResources {
+    fn of(resources: &Resources) -> Self {
+        let load = resources.load;
+        Self {
+            memory: Some(Memory::of(resources.memory)),
+            swap: resources.swap.map(Memory::of),
+            load: Some(Load { one: load.one, five: load.five, fifteen: load.fifteen, cores: load.cores }),
+        }
+    }
+}
+
+impl Memory {
+    fn of(capacity: Capacity) -> Self {
+        let Capacity { total_bytes, available_bytes } = capacity;
+        Self { total_bytes, available_bytes, used_ratio: (capacity.used_ratio() * 1e4).round() / 1e4 }
+    }
+}
+
+/// What is not healthy, the worst first.
+fn issues(picture: &Picture) -> Vec<Issue<'_>> {
+    let mut issues: Vec<(Status, Issue<'_>)> = Vec::new();
+    for view in picture.snapshot.subjects().filter(|view| view.status != Status::Healthy) {
+        let message = if view.message.is_empty() { view.cause.as_str() } else { &view.message };
+        issues.push((view.status, Issue { check: &view.name, status: view.status.into(), message }));
+    }
+    for each in &picture.remarks {
+        let (status, about) = (each.status, each.about);
+        issues.push((status, Issue { check: about, status: status.into(), message: &each.message }));
+    }
+    issues.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
+    issues.into_iter().map(|(_, issue)| issue).collect()
+}
+
+/// The schema of the snapshot, as it is kept in `docs/`.
+#[cfg(test)]
+pub(crate) fn schema() -> serde_json::Value {
+    let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.contract = schemars::generate::Contract::Serialize;
+    settings.into_generator().into_root_schema_for::<Document<'_>>().to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kept_schema_is_the_one_of_the_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/snapshot.schema.json");
+        let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(kept == schema, "docs/snapshot.schema.json is old: run the tests with UPDATE_DOCS=1");
+    }
+}
