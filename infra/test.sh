@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests need, and runs all of them: format, lints, unit, doc, end-to-end and fault tests.
+# Needs root (mounts, users, injected system calls): whoever is not root is asked for it by sudo.
+set -eu
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || exec sudo -E env "PATH=$PATH" "$0" "$@"
+
+missing=""
+need() { command -v "$1" >/dev/null || missing="$missing $2"; }
+need cc gcc
+need dash dash
+need python3 python3
+need strace strace
+need setpriv util-linux
+need mkfs.ext4 e2fsprogs
+if [ -n "$missing" ]; then
+    apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev $missing
+fi
+
+echo "== format"
+cargo fmt --all --check
+echo "== lints"
+cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+cargo clippy --quiet --package health-reporter -- -D warnings
+echo "== tests"
+cargo test --quiet --workspace --all-features --no-fail-fast

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Builds healthcheck, starts a few example services that link the reporter, and shows how this machine is.
+set -eu
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# The build needs a C compiler: to link, and for one small file of a library.
+if ! command -v cc >/dev/null; then
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
+fi
+cargo build --release --quiet --package healthcheck
+cargo build --release --quiet --package health-reporter --all-features --examples
+
+bin=$PWD/target/release
+seconds=600
+start() { setsid "$@" >>logs/examples.log 2>&1 </dev/null & }
+mkdir -p logs/health
+start "$bin/examples/camera" $seconds
+start "$bin/examples/transcoder" $seconds
+start "$bin/examples/recorder"
+"$bin/healthcheck" run --service backup --deadline 26h -- echo 'backup: 3 files copied'
+"$bin/healthcheck" report disk --status healthy --message '61 % of / taken' --deadline 10m
+
+# The recorder fails after a second; then there is something to see.
+sleep 1.5
+echo
+"$bin/healthcheck" --format table || true
+cat <<EOF
+
+camera and transcoder end by themselves after $((seconds / 60)) minutes.
+Look again:         target/release/healthcheck
+Kill one and look:  pkill -9 -x camera; target/release/healthcheck
+EOF
