@@ -25,7 +25,7 @@ pub struct State {
     boot_id: Option<String>,
     boottime: Duration,
     #[serde(serialize_with = "as_pairs")]
-    subjects: BTreeMap<Subject, Record>,
+    subjects: BTreeMap<Subject, Box<Record>>,
     /// When time alone may change a verdict, as boot time.
     #[serde(skip)]
     due: BTreeSet<(Duration, Subject)>,
@@ -90,16 +90,20 @@ impl State {
     /// What the state takes, estimated, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        // The nodes of a B-tree are three quarters full on average.
-        let nodes = (size_of::<(Subject, Record)>() + size_of::<(Duration, Subject)>()) * 4 / 3;
+        // The nodes of a B-tree are half full where names come in order.
+        let nodes = (size_of::<(Subject, Box<Record>)>() + size_of::<(Duration, Subject)>()) * 2;
         let heap = |(subject, record): (&Subject, &Record)| {
-            subject.name.len() + 16 + record.memory.heap_bytes() + record.verdict.heap_bytes()
+            size_of::<Record>()
+                + subject.name.len()
+                + 32
+                + record.memory.heap_bytes()
+                + record.verdict.heap_bytes()
         };
-        self.subjects.len() * nodes + self.subjects.iter().map(heap).sum::<usize>()
+        self.subjects.len() * nodes + self.records().map(heap).sum::<usize>()
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = (&Subject, &Record)> {
-        self.subjects.iter()
+        self.subjects.iter().map(|(subject, record)| (subject, &**record))
     }
 
     pub(crate) fn take(&mut self, subject: &Subject) -> Option<Record> {
@@ -107,14 +111,14 @@ impl State {
         if let Some(at) = record.due_boottime {
             self.due.remove(&(at, subject.clone()));
         }
-        Some(record)
+        Some(*record)
     }
 
     pub(crate) fn keep(&mut self, subject: Subject, record: Record) {
         if let Some(at) = record.due_boottime {
             self.due.insert((at, subject.clone()));
         }
-        self.subjects.insert(subject, record);
+        self.subjects.insert(subject, Box::new(record));
     }
 
     /// An instance of a service that reported, if the service itself is not among them.
@@ -169,7 +173,10 @@ impl State {
     }
 }
 
-fn as_pairs<S: Serializer>(subjects: &BTreeMap<Subject, Record>, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_pairs<S: Serializer>(
+    subjects: &BTreeMap<Subject, Box<Record>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(subjects)
 }
 
@@ -179,7 +186,7 @@ struct Saved {
     version: Version,
     boot_id: Option<String>,
     boottime: Duration,
-    subjects: Vec<(Subject, Record)>,
+    subjects: Vec<(Subject, Box<Record>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +205,8 @@ impl TryFrom<Saved> for State {
         if saved.version.0 > VERSION {
             return Err(NewerState(saved.version.0));
         }
-        let due_of = |(subject, record): &(Subject, Record)| Some((record.due_boottime?, subject.clone()));
+        let due_of =
+            |(subject, record): &(Subject, Box<Record>)| Some((record.due_boottime?, subject.clone()));
         Ok(Self {
             version: Version::default(),
             boot_id: saved.boot_id,

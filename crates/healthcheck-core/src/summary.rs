@@ -204,7 +204,9 @@ impl Budget {
     fn dependencies(&mut self, names: &[String]) -> Vec<Box<str>> {
         let names = names.iter().take(MAX_DEPENDENCIES_KEPT);
         let kept = names.map_while(|name| Some(self.name(name)).filter(|name| self.takes(name.len() + 32)));
-        kept.collect()
+        let mut kept: Vec<_> = kept.collect();
+        kept.shrink_to_fit();
+        kept
     }
 }
 

@@ -114,7 +114,7 @@ impl Verdict {
     pub(crate) fn heap_bytes(&self) -> usize {
         let reasons: usize = self.reasons.iter().map(|reason| size_of_val(reason) + reason.len()).sum();
         let evidence: usize =
-            self.evidence.0.iter().map(|entry| size_of_val(entry) + entry.1.len() + 16).sum();
+            self.evidence.0.iter().map(|entry| size_of_val(entry) + entry.1.len() + 24).sum();
         self.message.len() + reasons + evidence + 32
     }
 }
@@ -140,6 +140,10 @@ impl Evidence {
     /// Each key with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.0.shrink_to_fit();
     }
 
     pub(crate) fn add(&mut self, key: &'static str, value: &str) {

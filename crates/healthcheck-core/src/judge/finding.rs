@@ -67,7 +67,10 @@ impl Finding {
         self
     }
 
-    pub(crate) fn into_verdict(self, held_since: Option<Timestamp>, now: &Now) -> Verdict {
+    pub(crate) fn into_verdict(mut self, held_since: Option<Timestamp>, now: &Now) -> Verdict {
+        // A verdict is kept, and there may be many.
+        self.reasons.shrink_to_fit();
+        self.evidence.shrink_to_fit();
         let began = self.began.map_or(now.wall, |began| began.min(now.wall));
         Verdict {
             status: self.status,
