@@ -40,7 +40,7 @@ pub(crate) struct Summary {
     pub(crate) pid_start_ticks: Option<u64>,
     pub(crate) silent_loop: Option<Box<SilentLoop>>,
     pub(crate) exit: Option<Exit>,
-    pub(crate) panic: Option<Box<str>>,
+    pub(crate) last_words: Option<Box<str>>,
     pub(crate) write_failures: u64,
 }
 
@@ -94,6 +94,11 @@ impl Exit {
     }
 }
 
+/// What the message of a recorded panic begins with.
+pub(crate) const PANIC: &str = "panicked at";
+/// Errors this close to the last heartbeat may be what ended the process.
+const LAST_WORDS_S: f64 = 60.0;
+
 impl Summary {
     /// Keeps of a report what fits into about `budget` bytes of details.
     pub(crate) fn of(file: &ReportFile, name: &str, budget: usize) -> Self {
@@ -122,7 +127,7 @@ impl Summary {
             pid_start_ticks: report.pid_start_ticks,
             silent_loop: silent_loop(report).map(Box::new),
             exit: exit(&report.checks),
-            panic: panic(report).map(|message| budget.text(message)),
+            last_words: last_words(report).map(|words| budget.text(words)),
             write_failures: report.write_failures,
         }
     }
@@ -136,7 +141,7 @@ impl Summary {
     pub(crate) fn heap_bytes(&self) -> usize {
         let checks: usize = self.checks.iter().map(CheckLine::bytes).sum();
         let dependencies: usize = self.depends_on.iter().map(|name| size_of_val(name) + name.len()).sum();
-        let texts = [&self.current_task, &self.name_inside, &self.panic];
+        let texts = [&self.current_task, &self.name_inside, &self.last_words];
         let texts: usize = texts.into_iter().flatten().map(|text| text.len() + 16).sum();
         let silent =
             self.silent_loop.as_ref().map_or(0, |silent| size_of::<SilentLoop>() + silent.name.len());
@@ -236,12 +241,20 @@ fn exit(checks: &[Check]) -> Option<Exit> {
     number("signal").map(Exit::Signal).or_else(|| number("code").map(Exit::Code))
 }
 
-/// The newest panic that was recorded in this run.
-fn panic(report: &HealthReport) -> Option<&str> {
-    let uptime = report.uptime.map(wording::seconds).and_then(|uptime| SignedDuration::try_from(uptime).ok());
-    let began =
-        report.last_updated.zip(uptime).and_then(|(updated, uptime)| updated.checked_sub(uptime).ok());
-    let of_this_run = |at: Option<Timestamp>| at.zip(began).is_none_or(|(at, began)| at >= began);
-    let panics = report.recent_errors.iter().rev().filter(|error| error.message.starts_with("panicked at"));
-    panics.filter(|error| of_this_run(error.timestamp)).map(|error| error.message.as_str()).next()
+/// What is remembered of the errors of a run: the newest panic, else the newest error if it is among the last
+/// words.
+fn last_words(report: &HealthReport) -> Option<&str> {
+    let updated = report.last_updated;
+    let before = |seconds: Option<f64>| {
+        let ago = SignedDuration::try_from(wording::seconds(seconds?)).ok()?;
+        updated?.checked_sub(ago).ok()
+    };
+    let newest_since = |begin: Option<Timestamp>, is_wanted: fn(&str) -> bool| {
+        let in_time = |at: Option<Timestamp>| at.zip(begin).is_none_or(|(at, begin)| at >= begin);
+        let mut newest_first = report.recent_errors.iter().rev();
+        newest_first.find(|error| is_wanted(&error.message) && in_time(error.timestamp))
+    };
+    let panic = newest_since(before(report.uptime), |message| message.starts_with(PANIC));
+    let uptime_s = report.uptime.unwrap_or(LAST_WORDS_S).min(LAST_WORDS_S);
+    panic.or_else(|| newest_since(before(Some(uptime_s)), |_| true)).map(|error| error.message.as_str())
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, Told};
 use crate::memory::{Fate, Memory};
-use crate::summary::Exit;
+use crate::summary::{Exit, PANIC};
 use crate::{Cause, wording};
 use health_reporter::Status;
 
@@ -21,7 +21,7 @@ pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
         .with("last_beat", &format!("{} ago", told.age_in_words()))
         .maybe_with("exit", memory.exit.map(Exit::in_words).as_deref())
         .maybe_with("oom", oom)
-        .maybe_with("panic", told.summary.panic.as_deref());
+        .maybe_with(if is_panic(told) { "panic" } else { "last_error" }, told.summary.last_words.as_deref());
     // Whose life was not seen may have ended at any time since the last beat.
     Some(finding.since((!memory.was_alive).then(|| told.last_beat())))
 }
@@ -40,6 +40,14 @@ fn message(told: &Told<'_>, is_oom: bool) -> String {
     let beat = told.age_in_words();
     let up =
         told.summary.uptime().map(|up| format!(", was up {}", wording::duration(up))).unwrap_or_default();
-    let panic = told.summary.panic.as_deref().map(|panic| format!(": {panic}")).unwrap_or_default();
-    format!("{how}, last beat {beat} ago{up}{panic}")
+    let words = match told.summary.last_words.as_deref() {
+        Some(panic) if is_panic(told) => format!(": {panic}"),
+        Some(error) => format!("; last error: {error}"),
+        None => String::new(),
+    };
+    format!("{how}, last beat {beat} ago{up}{words}")
+}
+
+fn is_panic(told: &Told<'_>) -> bool {
+    told.summary.last_words.as_deref().is_some_and(|words| words.starts_with(PANIC))
 }

@@ -30,7 +30,11 @@ pub(super) fn unusable(case: &Case<'_>, obstacle: &Obstacle) -> Finding {
         is_too_long.then(|| format!("expected, and unknown for {} or longer", wording::duration(limit)));
     let may_change = case.is_expected() && !is_too_long && !case.policy.once;
     let waited = waited.map(wording::duration);
-    Finding::new(status, obstacle.hindrance.cause(), &obstacle.problem)
+    let message = match obstacle.hindrance {
+        Hindrance::Unreadable => format!("unreadable report: {}", obstacle.problem),
+        _ => obstacle.problem.to_string(),
+    };
+    Finding::new(status, obstacle.hindrance.cause(), &message)
         .because(match obstacle.hindrance {
             Hindrance::NewerVersion => "the report is of a newer version",
             Hindrance::NotPermitted => "the report may not be read or believed",

@@ -264,7 +264,13 @@ fn what_cannot_be_used_is_unknown() {
     let permission = ReadError::NotPermitted("may not be read".into());
     check_rows(vec![
         ("permissions", unusable(permission, None), Unknown, NotPermitted, "may not be read"),
-        ("torn", torn(), Unknown, ReportUnreadable, "the text ends too early (torn or empty)"),
+        (
+            "torn",
+            torn(),
+            Unknown,
+            ReportUnreadable,
+            "unreadable report: the text ends too early (torn or empty)",
+        ),
         (
             "newer",
             unusable(ReadError::NewerVersion(2.0), None),

@@ -127,6 +127,29 @@ fn a_panic_of_this_run_is_told_and_one_of_an_earlier_run_is_not() {
 }
 
 #[test]
+fn the_last_words_of_a_run_are_told_and_an_error_of_long_ago_is_not() {
+    let w = World::new();
+    let recorded = |ago: f64| {
+        let timestamp = Some(w.wall_ago(ago));
+        w.beat(3.0).by(Gone).says(move |r| {
+            let message = "the tape is full".into();
+            r.recent_errors = vec![RecentError { message, timestamp, fatal: false, check: None }];
+        })
+    };
+    let mut world = World::new();
+    world.see("recorder", recorded(3.5));
+    let verdict = world.verdict("recorder");
+    assert!(
+        verdict.message.ends_with("was up 4 h 12 min; last error: the tape is full"),
+        "{}",
+        verdict.message
+    );
+    assert_eq!(verdict.evidence.get("last_error"), Some("the tape is full"));
+    world.see("audio", recorded(HOUR));
+    assert_eq!(world.verdict("audio").evidence.get("last_error"), None);
+}
+
+#[test]
 fn what_the_zombie_showed_is_remembered_for_its_run() {
     let mut world = World::new();
     world.see("camera", world.beat(0.0));
