@@ -307,7 +307,7 @@ impl Beating {
         let is_first_claim = self.tally.heartbeat_count == 0;
         if let Some(previous) = writer.previous().filter(|_| is_first_claim) {
             let crashed = u64::from(!previous.report.state.is_goodbye());
-            self.tally.restart_count = previous.report.restart_count + crashed;
+            self.tally.restart_count = previous.report.restart_count.saturating_add(crashed);
             self.shared.errors.write(|errors| errors.remember(&previous.report.recent_errors));
         }
         Ok(writer)
