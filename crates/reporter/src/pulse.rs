@@ -20,6 +20,9 @@ const DETAIL_GAP: Duration = Duration::from_secs(1);
 /// After a failed write.
 const RETRY_GAP: Duration = Duration::from_secs(1);
 /// How often to look whether the directory at our path is still the one that we write into.
+/// A goodbye that failed is tried so often again, since the next start cannot tell a lost one from a crash.
+const GOODBYE_RETRIES: u32 = 4;
+const GOODBYE_GAP: Duration = Duration::from_millis(50);
 const PLACE_GAP: Duration = Duration::from_secs(60);
 
 const IDLE: u8 = 0;
@@ -233,6 +236,7 @@ impl Beating {
 
     fn run(mut self) {
         loop {
+        let mut retries = 0;
             let ending = self.shared.pulse.ending.load(Ordering::Acquire);
             let request = self.shared.pulse.requested.load(Ordering::Acquire);
             if !self.wait(ending, request) {
@@ -240,6 +244,11 @@ impl Beating {
             }
             let failed = self.beat().is_err();
             self.shared.pulse.answer(request, failed, ending);
+            if failed && ending && retries < GOODBYE_RETRIES {
+                retries += 1;
+                std::thread::sleep(GOODBYE_GAP);
+                continue;
+            }
             if ending {
                 return;
             }
