@@ -3,6 +3,7 @@
 use crate::check::Change;
 use crate::clock;
 use crate::guarded::Guarded;
+use crate::report::HealthReport;
 use crate::shared::{Shared, Tally};
 use crate::write::{Claim, Writer};
 use jiff::Timestamp;
@@ -294,7 +295,7 @@ impl Beating {
             self.writer = Some(self.claim()?);
         }
         self.tally.heartbeat_count += 1;
-        let report = self.shared.report(self.tally);
+        let mut report = self.shared.report(self.tally);
         #[cfg(feature = "sd-notify")]
         self.supervisor.tell(&report);
         let Some(writer) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
@@ -302,6 +303,10 @@ impl Beating {
             Err(_) if !writer.is_in_place() => {
                 self.writer = None;
                 let writer = self.claim()?;
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                leave_out_metadata(&mut report);
+                writer.write(&report)
+            }
                 self.writer.insert(writer).write(&report)
             }
             result => result,
@@ -344,6 +349,14 @@ impl Beating {
 #[cfg(test)]
 mod tests {
     use super::*;
+/// All else in a report has an end that is far from the limit.
+fn leave_out_metadata(report: &mut HealthReport) {
+    for check in &mut report.checks {
+        check.metadata.clear();
+        check.metadata.insert("left_out".to_owned(), "all metadata: the report would be too large".into());
+    }
+}
+
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -118,7 +118,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The system's, or a report larger than [`MAX_REPORT_BYTES`]. The old file stays, and the next write
+    /// The system's, or [`ErrorKind::FileTooLarge`] if the report has more than [`MAX_REPORT_BYTES`]. The old file stays, and the next write
     /// begins anew.
     pub fn write(&mut self, report: &HealthReport) -> io::Result<()> {
         self.serialise(report)?;
@@ -143,7 +143,8 @@ impl Writer {
             return Err(io::Error::other(format!(
                 "the report has {} bytes, the limit is {MAX_REPORT_BYTES}: record less metadata",
                 self.text.len()
-            )));
+            );
+            return Err(io::Error::new(ErrorKind::FileTooLarge, problem));
         }
         Ok(())
     }
