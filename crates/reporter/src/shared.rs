@@ -207,11 +207,16 @@ impl Shared {
     }
 
     /// Whether a watched loop is silent for too long.
+    #[cfg(feature = "sd-notify")]
     pub(crate) fn has_late_loop(&self, now_boottime: Duration) -> bool {
         let late = |loops: &Vec<Arc<LoopCell>>| {
             loops.iter().filter(|cell| !cell.is_retired()).any(|cell| cell.is_late(now_boottime))
         };
         self.loops.read(late).unwrap_or(false)
+    }
+
+    fn told_of_late_loops(&self, now_boottime: Duration) {
+        self.loops.read(|loops| loops.iter().for_each(|cell| cell.told_at(now_boottime)));
     }
 
     /// The report as of now.
@@ -222,7 +227,7 @@ impl Shared {
         let (state, deadline, current_task) =
             self.life.read(|life| (life.state, life.deadline, life.current_task.clone())).unwrap_or_default();
         let now = clock::boottime();
-        self.has_late_loop(now);
+        self.told_of_late_loops(now);
         HealthReport {
             schema_version: Some(SCHEMA_VERSION),
             service_name: Some(identity.service_name.clone()),

@@ -33,11 +33,14 @@ impl LoopCell {
         (!told && !self.is_retired()).then(|| self.last_beat() + self.limit)
     }
 
-    /// Whether it is silent for too long at `now`; from then on its next beat is news.
+    /// Whether it is silent for too long at `now`.
     pub(crate) fn is_late(&self, now: Duration) -> bool {
-        let late = now > self.last_beat() + self.limit;
-        self.late.store(late, Ordering::Relaxed);
-        late
+        now > self.last_beat() + self.limit
+    }
+
+    /// Its silence, if it is one, is told by a report as of `now`: from then on its next beat is news.
+    pub(crate) fn told_at(&self, now: Duration) {
+        self.late.store(self.is_late(now), Ordering::Relaxed);
     }
 
     pub(crate) fn to_watched_loop(&self) -> WatchedLoop {
@@ -90,5 +93,24 @@ impl Drop for LoopHandle {
     fn drop(&mut self) {
         self.cell.retired.store(true, Ordering::Relaxed);
         self.shared.changed(crate::check::Change::Detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_by_a_report_and_not_by_whoever_looks() {
+        let cell = LoopCell::new("frames".to_owned(), Duration::from_secs(2));
+        let (beat, late) = (cell.last_beat(), cell.last_beat() + Duration::from_secs(3));
+        assert!(!cell.is_late(beat + Duration::from_secs(2)) && cell.is_late(late));
+        assert_eq!(cell.limit_at(), Some(beat + Duration::from_secs(2)), "still to be told");
+        cell.told_at(late);
+        assert_eq!(cell.limit_at(), None);
+        cell.told_at(beat);
+        assert!(cell.limit_at().is_some());
+        cell.retired.store(true, Ordering::Relaxed);
+        assert_eq!(cell.limit_at(), None);
     }
 }
