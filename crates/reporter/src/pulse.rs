@@ -20,10 +20,10 @@ const STATUS_GAP: Duration = Duration::from_millis(40);
 const DETAIL_GAP: Duration = Duration::from_secs(1);
 /// After a failed write.
 const RETRY_GAP: Duration = Duration::from_secs(1);
-/// How often to look whether the directory at our path is still the one that we write into.
 /// A goodbye that failed is tried so often again, since the next start cannot tell a lost one from a crash.
 const GOODBYE_RETRIES: u32 = 4;
 const GOODBYE_GAP: Duration = Duration::from_millis(50);
+/// How often to look whether the directory at our path is still the one that we write into.
 const PLACE_GAP: Duration = Duration::from_secs(60);
 
 const IDLE: u8 = 0;
@@ -236,20 +236,20 @@ impl Beating {
     }
 
     fn run(mut self) {
-        loop {
         let mut retries = 0;
+        loop {
             let ending = self.shared.pulse.ending.load(Ordering::Acquire);
             let request = self.shared.pulse.requested.load(Ordering::Acquire);
             if !self.wait(ending, request) {
                 continue;
             }
             let failed = self.beat().is_err();
-            self.shared.pulse.answer(request, failed, ending);
             if failed && ending && retries < GOODBYE_RETRIES {
                 retries += 1;
                 std::thread::sleep(GOODBYE_GAP);
                 continue;
             }
+            self.shared.pulse.answer(request, failed, ending);
             if ending {
                 return;
             }
@@ -292,6 +292,9 @@ impl Beating {
     fn write(&mut self) -> io::Result<()> {
         self.let_go_of_a_replaced_directory();
         if self.writer.is_none() {
+            // The claim may fail or hang, and the service is ready all the same.
+            #[cfg(feature = "sd-notify")]
+            self.supervisor.tell(&self.shared.report(self.tally));
             self.writer = Some(self.claim()?);
         }
         self.tally.heartbeat_count += 1;
@@ -300,13 +303,13 @@ impl Beating {
         self.supervisor.tell(&report);
         let Some(writer) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
         match writer.write(&report) {
-            Err(_) if !writer.is_in_place() => {
-                self.writer = None;
-                let writer = self.claim()?;
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 leave_out_metadata(&mut report);
                 writer.write(&report)
             }
+            Err(_) if !writer.is_in_place() => {
+                self.writer = None;
+                let writer = self.claim()?;
                 self.writer.insert(writer).write(&report)
             }
             result => result,
@@ -346,9 +349,6 @@ impl Beating {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
 /// All else in a report has an end that is far from the limit.
 fn leave_out_metadata(report: &mut HealthReport) {
     for check in &mut report.checks {
@@ -357,6 +357,9 @@ fn leave_out_metadata(report: &mut HealthReport) {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
