@@ -9,6 +9,11 @@
 /// ```
 #[must_use]
 pub fn mask_credentials(text: &str) -> String {
+    mask(text, false)
+}
+
+/// The same. Where the text was cut, what would have shown that a password stood there may be gone.
+pub(crate) fn mask(text: &str, is_cut: bool) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -21,6 +26,10 @@ pub fn mask_credentials(text: &str) -> String {
                 masked.push_str("***");
                 rest = &authority[user..];
             }
+            None if is_cut && end == authority.len() => {
+                masked.push_str("***");
+                rest = "";
+            }
             None => rest = authority,
         }
     }
@@ -29,7 +38,7 @@ pub fn mask_credentials(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mask_credentials;
+    use super::{mask, mask_credentials};
 
     #[test]
     fn credentials_in_urls_are_masked() {
@@ -41,6 +50,16 @@ mod tests {
             ("https://u:p@ss@host", "https://***@host"),
         ] {
             assert_eq!(mask_credentials(text), masked);
+        }
+    }
+
+    #[test]
+    fn what_may_be_half_of_a_password_is_masked() {
+        for (text, masked) in [
+            ("GET https://u:p@host/x and https://u:hunt", "GET https://***@host/x and https://***"),
+            ("GET https://host/x and mor", "GET https://host/x and mor"),
+        ] {
+            assert_eq!(mask(text, true), masked);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A tracing layer: ERROR events become recorded errors.
 
 use crate::Reporter;
-use crate::mask::mask_credentials;
+use crate::mask::mask;
 use crate::report::MAX_MESSAGE_BYTES;
 use crate::shared::Shared;
 use std::fmt::{self, Write};
@@ -68,8 +68,10 @@ struct Text {
 
 impl Text {
     fn finish(self, target: &str) -> String {
-        let message = if self.message.0.is_empty() { format!("error in {target}") } else { self.message.0 };
-        mask_credentials(&(message + &self.fields.0))
+        if self.message.text.is_empty() {
+            return format!("error in {target}") + &self.fields.masked();
+        }
+        self.message.masked() + &self.fields.masked()
     }
 }
 
@@ -86,12 +88,22 @@ impl Visit for Text {
 
 /// Takes as much text as an error may have; a value that writes without end is stopped.
 #[derive(Default)]
-struct Bounded(String);
+struct Bounded {
+    text: String,
+    is_cut: bool,
+}
+
+impl Bounded {
+    fn masked(&self) -> String {
+        mask(&self.text, self.is_cut)
+    }
+}
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_MESSAGE_BYTES.saturating_sub(self.0.len());
-        self.0.push_str(&text[..text.floor_char_boundary(room)]);
-        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+        let room = MAX_MESSAGE_BYTES.saturating_sub(self.text.len());
+        self.text.push_str(&text[..text.floor_char_boundary(room)]);
+        self.is_cut |= text.len() > room;
+        if self.is_cut { Err(fmt::Error) } else { Ok(()) }
     }
 }
