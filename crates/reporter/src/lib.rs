@@ -45,6 +45,8 @@ mod report;
 mod reporter;
 #[cfg(feature = "tokio")]
 mod runtime;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod shared;
 #[cfg(feature = "signal")]
 mod signals;

@@ -266,6 +266,7 @@ impl Check {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecentError {
     /// What went wrong.
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub message: String,
     /// When, RFC 3339 in UTC.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>", default))]
