@@ -309,3 +309,75 @@ impl CheckHandle {
 pub(crate) const OVERFLOW_CHECK: &str = "other_checks";
 
 const _: () = assert!(report::MAX_CHECKS > 2, "room for `errors` and the overflow");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reporter;
+    use serde_json::json;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::new(second, 0).unwrap()
+    }
+
+    #[test]
+    fn only_what_changed_is_news() {
+        let mut latest = Latest::default();
+        assert!(latest.to_check("lens").is_none(), "a check appears with its first record");
+        assert_eq!(latest.update(Status::Healthy, "", at(1)), Change::Status);
+        assert_eq!(latest.update(Status::Healthy, "", at(2)), Change::Nothing);
+        assert_eq!(latest.update(Status::Healthy, "clean", at(3)), Change::Detail);
+        assert_eq!(latest.update(Status::Error, "clean", at(4)), Change::Status);
+        assert_eq!(latest.update(Status::Error, "stuck", at(5)), Change::Detail);
+        let check = latest.to_check("lens").unwrap();
+        assert_eq!((check.since, check.timestamp, check.count), (Some(at(4)), Some(at(5)), Some(5)));
+    }
+
+    #[test]
+    fn a_message_that_is_cut_each_time_in_the_same_way_is_no_news() {
+        let mut latest = Latest::default();
+        latest.update(Status::Healthy, &"x".repeat(2000), at(1));
+        assert_eq!(latest.update(Status::Healthy, &"x".repeat(3000), at(2)), Change::Nothing);
+        assert_eq!(latest.message.len(), MAX_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn metadata_is_bounded_and_has_no_number_that_json_has_not() {
+        let mut record =
+            Record::new(Status::Healthy).metadata("nan", f64::NAN).metadata("minus", f32::NEG_INFINITY);
+        for number in 0..100 {
+            record = record.metadata(format!("{number}{}", "k".repeat(200)), "v".repeat(5000));
+        }
+        let mut latest = Latest::default();
+        latest.update(Status::Healthy, "", at(1));
+        assert_eq!(latest.update_metadata(&record.metadata), Change::Detail);
+        assert_eq!(latest.update_metadata(&record.metadata), Change::Detail, "the keys were cut");
+        let metadata = latest.to_check("lens").unwrap().metadata;
+        assert_eq!((&metadata["nan"], &metadata["minus"]), (&json!("NaN"), &json!("-inf")));
+        assert_eq!(metadata.len(), MAX_METADATA_ENTRIES);
+        assert!(metadata.iter().all(|(key, value)| {
+            key.len() <= MAX_NAME_BYTES && value.to_string().len() <= MAX_METADATA_VALUE_BYTES + 2
+        }));
+        assert_eq!(MetadataValue::from(json!(vec![0; 2000])), MetadataValue::from("(too large)"));
+    }
+
+    #[test]
+    fn what_is_observed_has_its_time_and_what_fails_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Reporter::builder("camera").dir(dir.path()).record_panics(false).start().unwrap();
+        let capture = health.check("capture");
+        assert_eq!(capture.observe(|| Ok::<_, String>(7)), Ok(7));
+        let duration = |check: &CheckHandle| check.cell.read(|latest| latest.duration).flatten();
+        assert!(duration(&capture).is_some());
+        capture.healthy();
+        assert_eq!(capture.observe(|| Err::<(), _>("dark")), Err("dark"));
+        capture.error("darker");
+        let recent = health.shared.errors.read(crate::errors::ErrorLog::recent).unwrap();
+        let told: Vec<_> =
+            recent.iter().map(|error| (error.message.as_str(), error.check.as_deref())).collect();
+        assert_eq!(told, [("dark", Some("capture")), ("darker", Some("capture"))]);
+        assert_eq!(health.overall_status(), Status::Error);
+        capture.healthy();
+        assert_eq!(health.overall_status(), Status::Healthy);
+    }
+}

@@ -67,3 +67,49 @@ impl ErrorLog {
         self.recent.iter().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn only_the_newest_errors_are_kept_and_those_of_earlier_runs_give_way_first() {
+        let mut earlier = ErrorLog::default();
+        for number in 0..30 {
+            earlier.push(&format!("old {number}"), false, None, Timestamp::default());
+        }
+        let mut log = ErrorLog::default();
+        for number in 0..15 {
+            log.push(&format!("new {number}"), false, None, Timestamp::default());
+        }
+        log.remember(&earlier.recent());
+        let recent: Vec<_> = log.recent().into_iter().map(|error| error.message).collect();
+        assert_eq!(recent.len(), MAX_RECENT_ERRORS);
+        assert_eq!(
+            (&*recent[0], &*recent[4], &*recent[5], &*recent[19]),
+            ("old 25", "old 29", "new 0", "new 14")
+        );
+    }
+
+    #[test]
+    fn an_error_is_over_after_three_quiet_intervals_counted_from_the_last() {
+        let mut log = ErrorLog::default();
+        assert_eq!(log.quiet_at(INTERVAL), None);
+        assert_eq!(log.open(false, Duration::from_secs(100)), Status::Error);
+        log.open(false, Duration::from_secs(120));
+        assert_eq!(log.quiet_at(INTERVAL), Some(Duration::from_secs(150)));
+        assert!(log.clear() && !log.clear());
+    }
+
+    #[test]
+    fn a_fatal_error_is_not_softened_by_a_later_one_and_never_over_by_itself() {
+        let mut log = ErrorLog::default();
+        assert_eq!(log.open(true, Duration::ZERO), Status::Fatal);
+        assert_eq!(log.open(false, Duration::from_secs(1)), Status::Fatal);
+        assert_eq!(log.quiet_at(INTERVAL), None);
+        log.clear();
+        assert_eq!(log.open(false, Duration::from_secs(2)), Status::Error);
+    }
+}

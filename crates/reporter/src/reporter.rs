@@ -544,3 +544,79 @@ impl Shared {
 
 /// The check that keeps the reason of a goodbye.
 const GOODBYE_CHECK: &str = "goodbye";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: Builder) -> String {
+        builder.start().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_at_the_start() {
+        let camera = || Reporter::builder("camera");
+        assert!(refused(Reporter::builder("a/b")).contains("\"a/b\" is no service name"));
+        assert!(
+            refused(Reporter::builder("x".repeat(62))).contains("is no service name"),
+            "no room for a slot"
+        );
+        let short = refused(camera().interval(Duration::from_millis(49)));
+        assert_eq!(short, "interval 49ms is below 50ms: use a longer one");
+        let early = refused(camera().deadline(Duration::from_secs(9)));
+        assert!(early.contains("deadline 9s is not between the interval (10s) and 35 days"), "{early}");
+        assert!(refused(camera().deadline(Duration::from_secs(3_024_001))).contains("35 days"));
+        assert!(refused(camera().interval(Duration::MAX)).contains("35 days"));
+    }
+
+    #[test]
+    fn work_is_done_even_by_a_service_that_cannot_report() {
+        let done = Reporter::builder("no/name").run(|health| {
+            health.record("lens", Status::Error, "recorded for nobody");
+            assert_eq!(health.flush(), Err(FlushError::Ended));
+            assert_eq!((health.file(), health.last_error()), (None, None));
+            health.stop("nothing happens");
+            Ok::<_, String>(42)
+        });
+        assert_eq!(done, Ok(42));
+    }
+
+    #[test]
+    fn a_report_may_be_about_another_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Reporter::builder("camera").dir(dir.path()).on_behalf_of(1).start().unwrap();
+        health.flush().unwrap();
+        let report = crate::read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
+        assert_eq!((report.pid, report.pid_start_ticks), (Some(1), clock::start_ticks(1)));
+    }
+
+    #[test]
+    fn what_the_builder_was_told_is_in_the_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Reporter::builder("camera")
+            .dir(dir.path())
+            .service_name("Camera at the door")
+            .service_version("1.4.2")
+            .depends_on((0..100).map(|number| format!("d{number}")))
+            .start()
+            .unwrap();
+        health.add_messages_sent(3);
+        health.add_messages_received(4);
+        health.flush().unwrap();
+        assert_eq!(health.file().unwrap(), dir.path().join("camera.json"));
+        let report = crate::read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
+        let names = (
+            report.service_name.as_deref(),
+            report.service_type.as_deref(),
+            report.service_version.as_deref(),
+        );
+        assert_eq!(names, (Some("Camera at the door"), Some("camera"), Some("1.4.2")));
+        assert_eq!(
+            (report.depends_on.len(), report.messages_sent, report.messages_received),
+            (MAX_DEPENDENCIES, 3, 4)
+        );
+        assert_eq!((report.boot_id, report.pid_namespace), (clock::boot_id(), clock::pid_namespace()));
+        assert_eq!((report.interval_s, report.deadline_s), (Some(10.0), Some(30.0)));
+        assert!(report.host.is_some());
+    }
+}

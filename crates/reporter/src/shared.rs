@@ -304,3 +304,91 @@ impl Checks {
         (cell, false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Record, Reporter};
+
+    fn reporter(dir: &tempfile::TempDir) -> Reporter {
+        Reporter::builder("camera").dir(dir.path()).record_panics(false).start().unwrap()
+    }
+
+    #[test]
+    fn checks_beyond_the_limit_share_one_in_which_each_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = reporter(&dir);
+        for number in 0..1_000 {
+            health.record(&format!("check {number}"), Status::Healthy, "fine");
+        }
+        health.record_error("still told");
+        health.record("check 999", Status::Warning, "not so fine");
+        let report = health.shared.report(Tally::default());
+        assert_eq!(report.checks.len(), MAX_CHECKS + 1, "and the one for errors");
+        let rest = report.checks.iter().find(|check| check.name == OVERFLOW_CHECK).unwrap();
+        assert_eq!((rest.status, rest.message.as_deref()), (Status::Warning, Some("check 999: not so fine")));
+        assert_eq!(report.overall_status, Status::Error);
+    }
+
+    #[test]
+    fn the_largest_report_that_can_be_recorded_can_be_written_and_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = reporter(&dir);
+        let long = "\u{1}\"\\".repeat(2_000);
+        let loops: Vec<_> = (0..100).map(|_| health.watched_loop(&long, Duration::from_secs(1))).collect();
+        for number in 0..200 {
+            let mut record = Record::new(Status::Error).message(&*long);
+            for key in 0..32 {
+                record = record.metadata(format!("{key}"), &*long);
+            }
+            health.record_with(&format!("{number}{long}"), record);
+            health.record_error(&long);
+            health.check("x").error(&long);
+        }
+        health.set_current_task(&long);
+        health.flush().unwrap();
+        let report = crate::read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
+        assert_eq!((report.watched_loops.len(), report.recent_errors.len()), (MAX_WATCHED_LOOPS, 20));
+        assert!(report.checks.len() >= MAX_CHECKS);
+        let is_told = |check: &Check| check.status == Status::Error && check.metadata.contains_key("left_out");
+        assert!(report.checks.iter().all(is_told), "all but the metadata is told");
+        drop(loops);
+        assert_eq!(health.shared.report(Tally::default()).watched_loops, []);
+    }
+
+    #[test]
+    fn the_overall_status_is_the_worst_of_the_latest() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = reporter(&dir);
+        assert_eq!(health.overall_status(), Status::Healthy);
+        for (status, overall) in [
+            (Status::Unknown, Status::Unknown),
+            (Status::Fatal, Status::Fatal),
+            (Status::Warning, Status::Warning),
+            (Status::Healthy, Status::Healthy),
+        ] {
+            health.record("a", Status::Healthy, "");
+            health.record("b", status, "");
+            assert_eq!(
+                (health.overall_status(), health.shared.report(Tally::default()).overall_status),
+                (overall, overall)
+            );
+        }
+    }
+
+    #[test]
+    fn time_alone_changes_the_report_at_the_earliest_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = reporter(&dir);
+        assert_eq!(health.shared.next_change_at(), None);
+        let late = health.watched_loop("late", Duration::from_secs(500));
+        let early = health.watched_loop("early", Duration::from_secs(50));
+        let next = health.shared.next_change_at().unwrap() - clock::boottime();
+        assert!((Duration::from_secs(49)..=Duration::from_secs(50)).contains(&next), "{next:?}");
+        drop(early);
+        assert!(health.shared.next_change_at().unwrap() > clock::boottime() + Duration::from_secs(400));
+        health.record_error("quiet in three intervals of 10 s");
+        assert!(health.shared.next_change_at().unwrap() <= clock::boottime() + Duration::from_secs(30));
+        drop(late);
+    }
+}

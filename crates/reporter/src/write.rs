@@ -140,7 +140,7 @@ impl Writer {
         serde_json::to_writer(&mut self.text, report)?;
         self.text.push(b'\n');
         if self.text.len() > MAX_REPORT_BYTES {
-            return Err(io::Error::other(format!(
+            let problem = format!(
                 "the report has {} bytes, the limit is {MAX_REPORT_BYTES}: record less metadata",
                 self.text.len()
             );
