@@ -167,9 +167,12 @@ impl Pulse {
 
     fn answer(&self, request: u64, failed: bool, ended: bool) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_awaited = request > answered.request || ended;
         *answered = Answered { request, failed, ended };
         drop(answered);
-        self.answer.notify_all();
+        if is_awaited {
+            self.answer.notify_all();
+        }
     }
 }
 
