@@ -1,0 +1,12 @@
+//! End-to-end tests that read as stories: real programs, real faults, nothing that only pretends. They need root,
+//! strace, a C compiler, dash and Python with `jsonschema`; what is missing makes its test fail.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a story ends where something is not as it should be, and tells its figures"
+)]
+
+mod reporter;
+mod support;
