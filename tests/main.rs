@@ -8,5 +8,8 @@
     reason = "a story ends where something is not as it should be, and tells its figures"
 )]
 
+mod commands;
+mod edges;
 mod reporter;
+mod snapshot;
 mod support;

@@ -1,7 +1,9 @@
-//! What every story needs: programs that end with their test, and waiting that has an end.
+//! What every story needs: a machine of its own, programs that end with their test, and waiting that has an end.
 
+mod machine;
 mod patience;
 mod process;
 
+pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
 pub(crate) use patience::{PATIENCE, eventually};
 pub(crate) use process::{Process, example, run};

@@ -350,7 +350,8 @@ mod tests {
         let report = crate::read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
         assert_eq!((report.watched_loops.len(), report.recent_errors.len()), (MAX_WATCHED_LOOPS, 20));
         assert!(report.checks.len() >= MAX_CHECKS);
-        let is_told = |check: &Check| check.status == Status::Error && check.metadata.contains_key("left_out");
+        let is_told =
+            |check: &Check| check.status == Status::Error && check.metadata.contains_key("left_out");
         assert!(report.checks.iter().all(is_told), "all but the metadata is told");
         drop(loops);
         assert_eq!(health.shared.report(Tally::default()).watched_loops, []);

@@ -21,13 +21,17 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
     let (policy, processes) = (policy(config), Processes::at("/proc"));
     let expected: HashSet<String> = policy.services.keys().cloned().collect();
     let now = now();
-    let mut state = Some(State::default());
-    let mut judge = |observation| {
-        state = state.take().map(|state| step(state, observation, &now, &policy).0);
+    let mut state = State::default();
+    let judge = |state: &mut State, observation| {
+        *state = step(std::mem::take(state), observation, &now, &policy).0;
     };
-    let remarks = reports::look(dirs, &expected, &processes, &mut judge);
-    policy.expected().for_each(|subject| judge(reports::absent(&subject.name)));
-    let snapshot = Snapshot::of(&state.unwrap_or_default(), &now, &policy);
+    let remarks = reports::look(dirs, &expected, &processes, |observation| judge(&mut state, observation));
+    for subject in policy.expected() {
+        if state.verdict(&subject).is_none() {
+            judge(&mut state, reports::absent(&subject.name));
+        }
+    }
+    let snapshot = Snapshot::of(&state, &now, &policy);
     let nothing_found = snapshot.services.is_empty();
     Picture {
         host: machine::host_name(),

@@ -1,0 +1,4 @@
+//! The commands that make a service of anything.
+
+mod report;
+mod run;
