@@ -18,6 +18,10 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # a list of words
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev $missing
 fi
+# The Python that comes first on the path may not be Debian's.
+python3 -c 'import jsonschema' 2>/dev/null ||
+    python3 -m pip install --quiet jsonschema 2>/dev/null ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-jsonschema
 
 echo "== format"
 cargo fmt --all --check

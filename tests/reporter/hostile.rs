@@ -145,17 +145,18 @@ fn a_directory_that_is_removed_is_made_again() {
 }
 
 #[test]
-fn a_directory_that_is_moved_away_is_left_within_a_minute() {
+fn a_directory_that_is_moved_away_is_left_at_the_next_heartbeat() {
     let dir = tempfile::tempdir().unwrap();
     let (health, moved) = (dir.path().join("health"), dir.path().join("moved"));
     let mut target = Target::start(&health, &["interval_ms=500"]);
     target.flushed();
     fs::rename(&health, &moved).unwrap();
-    fs::create_dir(&health).unwrap();
+    // Unless the reporter was faster.
+    fs::create_dir_all(&health).unwrap();
     let away = Instant::now();
     while !health.join("camera.json").exists() {
         assert!(
-            away.elapsed() < Duration::from_secs(65),
+            away.elapsed() < Duration::from_secs(5),
             "still writes into the directory that was moved away"
         );
         std::thread::sleep(Duration::from_millis(100));

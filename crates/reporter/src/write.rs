@@ -8,7 +8,7 @@ use crate::read::{Directory, ReportFile, same_directory};
 use crate::report::{HealthReport, MAX_REPORT_BYTES};
 use crate::{ServiceName, State};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FallocateFlags, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FallocateFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -50,7 +50,7 @@ pub struct Writer {
     directory: Directory,
     staging: Option<OwnedFd>,
     name: ServiceName,
-    target: String,
+    target: PathBuf,
     // Held for as long as this lives: the slot is ours.
     _lock: OwnedFd,
     text: Vec<u8>,
@@ -75,7 +75,7 @@ impl Writer {
             path: path.to_owned(),
             directory,
             staging: None,
-            target: format!("{name}.json"),
+            target: path.join(format!("{name}.json")),
             name,
             _lock: lock,
             text: Vec::new(),
@@ -97,7 +97,7 @@ impl Writer {
     /// The path of the file.
     #[must_use]
     pub fn file(&self) -> PathBuf {
-        self.path.join(&self.target)
+        self.target.clone()
     }
 
     /// What the last holder of this slot left, if it was one of this user.
@@ -128,9 +128,10 @@ impl Writer {
         let Some(staging) = &self.staging else { return Err(ErrorKind::NotFound.into()) };
         let stage = self.stage_name();
         let durable = report.state == State::Finished;
+        // By its path: where the directory was moved away and made anew, readers look into the new one.
         let staged = self
             .stage(staging, &stage, durable)
-            .and_then(|()| Ok(rustix::fs::renameat(staging, &stage, self.directory.as_fd(), &self.target)?));
+            .and_then(|()| Ok(rustix::fs::renameat(staging, &stage, CWD, &self.target)?));
         self.writes += 1;
         staged.inspect_err(|_| self.abandon(&stage))
     }
