@@ -237,6 +237,14 @@ impl CheckHandle {
     }
 
     /// Records a status with metadata or a duration.
+    ///
+    /// ```
+    /// # use health_reporter::{Record, Reporter, Status};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// let queue = health.check("queue");
+    /// queue.record_with(Record::new(Status::Warning).message("812 of 1000").metadata("depth", 812));
+    /// ```
     pub fn record_with<'a>(&self, record: impl Into<Record<'a>>) {
         let record = record.into();
         let message = self.labelled(&record.message);
@@ -257,6 +265,15 @@ impl CheckHandle {
     /// # Errors
     ///
     /// Those of `work`, untouched.
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter, Status};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// let parse = health.check("parse");
+    /// assert!(parse.observe(|| "dark".parse::<u32>()).is_err());
+    /// assert_eq!(health.overall_status(), Status::Error);
+    /// ```
     pub fn observe<T, E: Display>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let started = Instant::now();
         let result = work();
@@ -269,6 +286,14 @@ impl CheckHandle {
     /// # Errors
     ///
     /// Those of `work`, untouched.
+    ///
+    /// ```
+    /// # async fn fetch() -> Result<u32, std::io::Error> { Ok(1) }
+    /// # async fn example(health: health_reporter::Reporter) -> Result<(), std::io::Error> {
+    /// let fetching = health.check("fetch");
+    /// let page = fetching.observe_async(fetch()).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn observe_async<T, E: Display>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -280,6 +305,16 @@ impl CheckHandle {
     }
 
     /// Records an error of this check; its next healthy record clears it.
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter, Status};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// let database = health.check("database");
+    /// database.error("connection refused");
+    /// database.healthy();
+    /// assert_eq!(health.overall_status(), Status::Healthy);
+    /// ```
     pub fn error(&self, error: impl Display) {
         let text = error.to_string();
         self.shared.note_error(&text, false, Some(&self.name));

@@ -1,4 +1,15 @@
-//! The clocks of a report, and who the process is.
+//! The clocks of a report, and who the process is: for writers that put a report together by themselves.
+//!
+//! ```
+//! use health_reporter::{HealthReport, Status, clock};
+//!
+//! let mut report = HealthReport::new(Status::Healthy);
+//! report.boot_id = clock::boot_id();
+//! report.written_boottime_s = Some(clock::boottime().as_secs_f64());
+//! report.pid = Some(std::process::id().into());
+//! report.pid_namespace = clock::pid_namespace();
+//! report.pid_start_ticks = clock::start_ticks(std::process::id());
+//! ```
 
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};

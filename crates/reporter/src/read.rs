@@ -107,6 +107,22 @@ pub fn parse_in_zone(text: &[u8], zone: &TimeZone) -> Result<(HealthReport, Dial
 
 /// A directory of reports, held open: what is read through it comes from that directory, whatever its path
 /// names by then.
+///
+/// ```
+/// use health_reporter::read::{Directory, ReadError};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// std::fs::write(dir.path().join("camera.json"), r#"{"overall_status":"healthy"}"#)?;
+/// std::fs::write(dir.path().join("torn.json"), "{")?;
+/// std::fs::write(dir.path().join("a b.json"), "{}")?;
+/// let directory = Directory::open(dir.path())?;
+/// let listing = directory.list(|name| name.as_str() == "torn")?; // wanted, so it comes first
+/// let names: Vec<&str> = listing.names.iter().map(|name| name.as_str()).collect();
+/// assert_eq!((names, listing.rejected), (vec!["torn", "camera"], vec!["a b.json".to_owned()]));
+/// let unusable = directory.read(&listing.names[0], &mut Vec::new()).unwrap_err();
+/// assert!(matches!(unusable.error, ReadError::Unreadable(_)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,

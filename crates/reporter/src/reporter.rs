@@ -57,7 +57,7 @@ impl Drop for Owner {
 /// What a reporter may be told before it starts.
 ///
 /// ```
-/// use health_reporter::Reporter;
+/// use health_reporter::{Reporter, StartError};
 /// use std::time::Duration;
 ///
 /// # let dir = tempfile::tempdir().unwrap();
@@ -68,6 +68,9 @@ impl Drop for Owner {
 ///     .service_version(env!("CARGO_PKG_VERSION"))
 ///     .depends_on(["database"])
 ///     .start()?;
+///
+/// let too_short = Reporter::builder("camera").interval(Duration::ZERO).start();
+/// assert!(matches!(too_short, Err(StartError::Time(_))));
 /// # Ok::<(), health_reporter::StartError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -432,6 +435,17 @@ impl Reporter {
 
     /// Records an error after which the service cannot go on. Only [`recover`](Self::recover) or a restart
     /// clears it.
+    ///
+    /// ```
+    /// # use health_reporter::{Record, Reporter, Status};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// health.record_fatal("the sensor is gone");
+    /// health.record_error("and so is its cable");
+    /// assert_eq!(health.overall_status(), Status::Fatal);
+    /// health.recover();
+    /// assert_eq!(health.overall_status(), Status::Healthy);
+    /// ```
     pub fn record_fatal(&self, error: impl Display) {
         self.shared.record_error(&error.to_string(), true);
     }
@@ -442,6 +456,14 @@ impl Reporter {
     }
 
     /// Counts messages that the service sent.
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// health.add_messages_received(2);
+    /// health.add_messages_sent(1);
+    /// ```
     pub fn add_messages_sent(&self, count: u64) {
         self.shared.counters.sent.fetch_add(count, Ordering::Relaxed);
     }
@@ -452,6 +474,14 @@ impl Reporter {
     }
 
     /// What the service is doing now, for people.
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// health.set_current_task("indexing 2024-11-03");
+    /// health.clear_current_task();
+    /// ```
     pub fn set_current_task(&self, task: &str) {
         self.shared.set_current_task(Some(task));
     }
@@ -469,6 +499,15 @@ impl Reporter {
     }
 
     /// Ends the state `starting`.
+    ///
+    /// ```
+    /// # use health_reporter::Reporter;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let health = Reporter::builder("camera").dir(dir.path()).starting().start()?;
+    /// // … opens the lens …
+    /// health.ready();
+    /// # Ok::<(), health_reporter::StartError>(())
+    /// ```
     pub fn ready(&self) {
         self.shared.set_state(State::Running);
     }
@@ -489,6 +528,21 @@ impl Reporter {
     /// # Errors
     ///
     /// The write failed, the disk does not answer, or this reporter has ended.
+    ///
+    /// ```
+    /// # use health_reporter::{FlushError, Reporter};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let health = Reporter::builder("camera").dir(dir.path()).start()?;
+    /// assert_eq!(health.flush(), Ok(()));
+    /// assert_eq!(health.file(), Some(dir.path().join("camera.json")));
+    ///
+    /// # let file = tempfile::NamedTempFile::new().unwrap();
+    /// # let no_directory = file.path();
+    /// let unlucky = Reporter::builder("camera").dir(no_directory).start()?;
+    /// assert!(matches!(unlucky.flush(), Err(FlushError::Failed(_))));
+    /// assert!(unlucky.last_error().is_some() && unlucky.write_failures() > 0);
+    /// # Ok::<(), health_reporter::StartError>(())
+    /// ```
     pub fn flush(&self) -> Result<(), FlushError> {
         self.shared.pulse.flush(FLUSH_PATIENCE)
     }
@@ -512,11 +566,30 @@ impl Reporter {
     }
 
     /// The goodbye: this end is planned. Waits for at most 2 s until it is written; nothing is written later.
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter, State, read};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// health.stop("the show is over");
+    /// let report = read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
+    /// assert_eq!(report.state, State::Stopped);
+    /// ```
     pub fn stop(&self, reason: &str) {
         self.goodbye(State::Stopped, reason);
     }
 
     /// The goodbye of a job that is done, and due again within `deadline` (at most 35 days).
+    ///
+    /// ```
+    /// # use health_reporter::{Reporter, State, read};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+    /// health.finish(Duration::from_secs(26 * 3600));
+    /// let report = read::one(dir.path(), &"camera".parse().unwrap()).unwrap().report;
+    /// assert_eq!((report.state, report.deadline_s()), (State::Finished, 93_600.0));
+    /// ```
     pub fn finish(&self, deadline: Duration) {
         self.shared
             .set_deadline(deadline.clamp(Duration::from_millis(1), Duration::from_secs_f64(MAX_DEADLINE_S)));
