@@ -1,7 +1,8 @@
 //! What strangers put into the directory, and what they take away.
 
 use super::target::{Target, names, report, reports_in, stages};
-use crate::support::example;
+use crate::support::{example, run};
+
 use health_reporter::{State, Status, read};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -50,7 +51,7 @@ fn a_link_planted_at_the_lock_costs_the_slot_and_nothing_else() {
 #[test]
 fn a_pipe_planted_at_the_lock_blocks_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    crate::support::run("mkfifo", &[dir.path().join(".camera.lock").to_str().unwrap()]);
+    run("mkfifo", &[dir.path().join(".camera.lock").to_str().unwrap()]);
     let mut target = Target::start(dir.path(), &[]);
     assert!(target.ask("flush").ends_with(" ok"));
 }
@@ -96,6 +97,8 @@ fn what_looks_like_a_stage_is_swept_and_never_opened() {
     fs::write(staging.join("camera.00000000000000ff"), "torn").unwrap();
     fs::write(staging.join("camera@2.00000000000000ff"), "of a living process").unwrap();
     fs::create_dir(staging.join("camera.ffffffffffffffff")).unwrap();
+    fs::write(staging.join("camera@3.00000000000000ff"), "of a process that was killed hours ago").unwrap();
+    run("touch", &["-d", "2 hours ago", staging.join("camera@3.00000000000000ff").to_str().unwrap()]);
     Target::start(dir.path(), &[]).flushed();
     assert_eq!(stages(dir.path()), ["camera.ffffffffffffffff", "camera@2.00000000000000ff"]);
     is_untouched(&victim);
@@ -191,7 +194,7 @@ fn what_can_be_put_into_a_directory_costs_a_reader_one_line_each() {
     fs::write(path("good.json"), r#"{"overall_status":"healthy"}"#).unwrap();
     symlink(path("good.json"), path("link.json")).unwrap();
     fs::create_dir(path("directory.json")).unwrap();
-    crate::support::run("mkfifo", &[path("pipe.json").to_str().unwrap()]);
+    run("mkfifo", &[path("pipe.json").to_str().unwrap()]);
     let _socket = std::os::unix::net::UnixDatagram::bind(path("socket.json")).unwrap();
     fs::File::create(path("huge.json")).unwrap().set_len(1 << 40).unwrap();
     symlink("/dev/zero", path("endless.json")).unwrap();

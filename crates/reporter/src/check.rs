@@ -149,8 +149,19 @@ impl Latest {
         self.status
     }
 
+    /// A record without metadata and duration takes the place of one that had them.
+    pub(crate) fn replace(&mut self, status: Status, message: &str, now: Timestamp) -> Change {
+        self.duration = None;
+        let had_metadata = !self.metadata.is_empty();
+        self.metadata.clear();
+        match self.update(status, message, now) {
+            Change::Nothing if had_metadata => Change::Detail,
+            change => change,
+        }
+    }
+
     /// The hot path: nothing is allocated when nothing changed.
-    pub(crate) fn update(&mut self, status: Status, message: &str, now: Timestamp) -> Change {
+    fn update(&mut self, status: Status, message: &str, now: Timestamp) -> Change {
         self.recorded = now;
         self.count += 1;
         let mut change = Change::Nothing;
@@ -232,7 +243,7 @@ impl CheckHandle {
     pub fn record(&self, status: Status, message: &str) {
         let message = self.labelled(message);
         let now = clock::coarse_wall();
-        let change = self.cell.write(|latest| latest.update(status, &message, now));
+        let change = self.cell.write(|latest| latest.replace(status, &message, now));
         self.shared.changed(change.unwrap_or(Change::Nothing));
     }
 
@@ -353,6 +364,18 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::new(second, 0).unwrap()
+    }
+
+    #[test]
+    fn a_record_without_metadata_leaves_none_of_an_earlier_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let health = Reporter::builder("camera").dir(dir.path()).start().unwrap();
+        let queue = health.check("queue");
+        let full = Record::new(Status::Warning).metadata("depth", 812).duration(Duration::from_secs(1));
+        queue.record_with(full);
+        queue.healthy();
+        let check = queue.cell.read(|latest| latest.to_check("queue")).flatten().unwrap();
+        assert_eq!((check.metadata.len(), check.duration_ms), (0, None));
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub fn boottime() -> Duration {
     duration(clock_gettime(ClockId::Boottime))
 }
 
+/// How long the machine slept since boot.
+pub(crate) fn slept() -> Duration {
+    let awake = duration(clock_gettime(ClockId::Monotonic));
+    boottime().saturating_sub(awake)
+}
+
 /// The time for people, to the kernel's tick: a quarter of the price of the exact one.
 pub(crate) fn coarse_wall() -> Timestamp {
     let now = clock_gettime(ClockId::RealtimeCoarse);

@@ -57,6 +57,11 @@ impl ErrorLog {
         self.open.take().is_some()
     }
 
+    /// Clears an error that has been quiet for long enough; whether there was one.
+    pub(crate) fn clear_if_quiet(&mut self, interval: Duration, now_boottime: Duration) -> bool {
+        self.quiet_at(interval).is_some_and(|at| at <= now_boottime) && self.clear()
+    }
+
     /// When the open error will count as over by itself; a fatal one never does.
     pub(crate) fn quiet_at(&self, interval: Duration) -> Option<Duration> {
         let open = self.open.filter(|open| !open.fatal)?;

@@ -60,7 +60,7 @@ pub mod write;
 
 pub use check::{CheckHandle, MetadataValue, Record};
 pub use mask::mask_credentials;
-pub use name::{InvalidName, MAX_SERVICE_NAME_BYTES, ServiceName};
+pub use name::{InvalidName, MAX_SERVICE_NAME_BYTES, MAX_SLOTS, ServiceName};
 pub use pulse::{FlushError, WriteFailure};
 pub use report::*;
 pub use reporter::{Builder, Reporter, StartError};

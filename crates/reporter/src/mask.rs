@@ -19,14 +19,14 @@ pub(crate) fn mask(text: &str, is_cut: bool) -> String {
     while let Some(at) = rest.find("://") {
         let (before, authority) = rest.split_at(at + "://".len());
         masked.push_str(before);
-        let end = authority.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>?#".contains(c));
-        let end = end.unwrap_or(authority.len());
-        match authority[..end].rfind('@') {
-            Some(user) => {
+        let word =
+            authority.split(|c: char| c.is_whitespace() || "\"'<>".contains(c)).next().unwrap_or_default();
+        match login_end(word) {
+            Some(end) => {
                 masked.push_str("***");
-                rest = &authority[user..];
+                rest = &authority[end..];
             }
-            None if is_cut && end == authority.len() => {
+            None if is_cut && word.len() == authority.len() && !word.contains(PATH) => {
                 masked.push_str("***");
                 rest = "";
             }
@@ -34,6 +34,20 @@ pub(crate) fn mask(text: &str, is_cut: bool) -> String {
         }
     }
     masked + rest
+}
+
+/// What ends the host of a URL.
+const PATH: [char; 3] = ['/', '?', '#'];
+
+/// Where the `@` behind a login is, if there is one. A password may have a `/` in it that nobody escaped: then what
+/// stands before it looks like a port, and is no number.
+fn login_end(word: &str) -> Option<usize> {
+    let host = word.split(PATH).next().unwrap_or_default();
+    let has_odd_port = || {
+        let port = host.rsplit_once(':').map(|(_, port)| port);
+        !host.starts_with('[') && port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    host.rfind('@').or_else(|| word.rfind('@').filter(|_| has_odd_port()))
 }
 
 #[cfg(test)]
@@ -48,6 +62,9 @@ mod tests {
             ("postgres://app:hunter2@db/x and redis://:k@r", "postgres://***@db/x and redis://***@r"),
             ("https://host/path@2", "https://host/path@2"),
             ("https://u:p@ss@host", "https://***@host"),
+            ("https://u:pa/ss?#@host/x", "https://***@host/x"),
+            ("http://[::1]:80/me@example.org", "http://[::1]:80/me@example.org"),
+            ("http://host:80/me@example.org", "http://host:80/me@example.org"),
         ] {
             assert_eq!(mask_credentials(text), masked);
         }

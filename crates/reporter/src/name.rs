@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+/// Processes of one type in one directory: beyond this number an `@` is a part of the name.
+pub const MAX_SLOTS: u32 = 64;
 /// The longest name, in bytes.
 pub const MAX_SERVICE_NAME_BYTES: usize = 64;
 
@@ -50,7 +52,7 @@ impl ServiceName {
 }
 
 fn is_slot(text: &str) -> bool {
-    !text.starts_with('0') && text.len() <= 4 && text.parse::<u32>().is_ok_and(|slot| slot >= 2)
+    !text.starts_with(['0', '+']) && text.parse().is_ok_and(|slot: u32| (2..=MAX_SLOTS).contains(&slot))
 }
 
 impl std::str::FromStr for ServiceName {
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(split("a@b@12"), ("a@b".into(), 12));
         assert_eq!(split("a@1"), ("a@1".into(), 1));
         assert_eq!(split("a@02"), ("a@02".into(), 1));
+        assert_eq!((split("a@64").1, split("a@65")), (64, ("a@65".into(), 1)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The one thread of a reporter: when it writes, and what it does when that fails.
 
+use crate::State;
 use crate::check::Change;
 use crate::clock;
 use crate::guarded::Guarded;
@@ -25,6 +26,9 @@ const GOODBYE_RETRIES: u32 = 4;
 const GOODBYE_GAP: Duration = Duration::from_millis(50);
 /// How often to look whether the directory at our path is still the one that we write into.
 const PLACE_GAP: Duration = Duration::from_secs(60);
+
+/// The clocks are read one after the other.
+const SLEEP_TOLERANCE: Duration = Duration::from_millis(100);
 
 const IDLE: u8 = 0;
 const DETAIL: u8 = 1;
@@ -219,7 +223,10 @@ struct Beating {
     schedule: Schedule,
     writer: Option<Writer>,
     tally: Tally,
+    has_claimed: bool,
     looked_at_place: Instant,
+    /// How long the machine slept so far: `CLOCK_BOOTTIME` goes on meanwhile, `CLOCK_MONOTONIC` does not.
+    slept: Duration,
     #[cfg(feature = "sd-notify")]
     supervisor: crate::supervisor::Supervisor,
 }
@@ -234,13 +241,16 @@ impl Beating {
             schedule,
             writer: None,
             tally: Tally::default(),
+            has_claimed: false,
             looked_at_place: Instant::now(),
+            slept: clock::slept(),
         }
     }
 
     fn run(mut self) {
         let mut retries = 0;
         loop {
+            self.notice_sleep();
             let ending = self.shared.pulse.ending.load(Ordering::Acquire);
             let request = self.shared.pulse.requested.load(Ordering::Acquire);
             if !self.wait(ending, request) {
@@ -259,7 +269,17 @@ impl Beating {
         }
     }
 
-    /// Whether a write is due; otherwise it has slept, and what is due may be another thing by now.
+    /// After the machine slept the report is old, and no loop could beat: neither is the service's fault.
+    fn notice_sleep(&mut self) {
+        let slept = clock::slept();
+        if slept > self.slept + SLEEP_TOLERANCE {
+            self.shared.forgive_loops(slept - self.slept);
+            self.shared.pulse.urgency.store(STATUS, Ordering::Release);
+            self.slept = slept;
+        }
+    }
+
+    /// Whether a write is due; otherwise it has waited, and what is due may be another thing by now.
     fn wait(&self, ending: bool, request: u64) -> bool {
         let pulse = &self.shared.pulse;
         let answered = pulse.answered.lock().unwrap_or_else(PoisonError::into_inner).request;
@@ -284,6 +304,7 @@ impl Beating {
         self.schedule.failed = result.is_err();
         match &result {
             Ok(()) => {
+                self.tally.heartbeat_count += 1;
                 self.tally.write_failures = 0;
                 self.shared.pulse.failures.store(0, Ordering::Relaxed);
             }
@@ -300,8 +321,8 @@ impl Beating {
             self.supervisor.tell(&self.shared.report(self.tally));
             self.writer = Some(self.claim()?);
         }
-        self.tally.heartbeat_count += 1;
         let mut report = self.shared.report(self.tally);
+        report.heartbeat_count += 1;
         #[cfg(feature = "sd-notify")]
         self.supervisor.tell(&report);
         let Some(writer) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
@@ -324,9 +345,9 @@ impl Beating {
         let writer = Writer::claim(&identity.dir, &identity.service, Claim::LowestFree)?;
         self.tally.instance = Some(u64::from(writer.name().slot())).filter(|slot| *slot > 1);
         self.shared.pulse.file.write(|file| *file = Some(writer.file()));
-        let is_first_claim = self.tally.heartbeat_count == 0;
-        if let Some(previous) = writer.previous().filter(|_| is_first_claim) {
-            let crashed = u64::from(!previous.report.state.is_goodbye());
+        if let Some(previous) = writer.previous().filter(|_| !std::mem::replace(&mut self.has_claimed, true))
+        {
+            let crashed = u64::from(!has_ended_well(&previous.report));
             self.tally.restart_count = previous.report.restart_count.saturating_add(crashed);
             self.shared.errors.write(|errors| errors.remember(&previous.report.recent_errors));
         }
@@ -357,6 +378,14 @@ fn leave_out_metadata(report: &mut HealthReport) {
     for check in &mut report.checks {
         check.metadata.clear();
         check.metadata.insert("left_out".to_owned(), "all metadata: the report would be too large".into());
+    }
+}
+
+/// A job that finished with an error has said how it ended, and is no less broken for it.
+fn has_ended_well(report: &HealthReport) -> bool {
+    match report.state {
+        State::Finished => !report.worst_status().is_bad(),
+        state => state.is_goodbye(),
     }
 }
 

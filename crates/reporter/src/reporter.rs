@@ -24,9 +24,10 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes the health report of this service, from its start to its goodbye.
 ///
-/// Its one thread does all the I/O. No call blocks on the disk, panics or prints, but those that say that they
-/// wait: [`flush`](Self::flush) and [`stop`](Self::stop). Cheap to clone. Dropping the last one is no goodbye:
-/// whoever ends without [`stop`](Self::stop) has crashed.
+/// Its one thread does all the I/O. No call panics or prints, and none waits for the disk but those that say so:
+/// [`flush`](Self::flush), and the ends: [`stop`](Self::stop), [`finish`](Self::finish), [`run`](Self::run), and
+/// for at most 250 ms dropping the last one. Cheap to clone. Dropping is no goodbye: whoever ends without
+/// [`stop`](Self::stop) has crashed.
 ///
 /// ```
 /// use health_reporter::{Reporter, Status};
@@ -93,13 +94,14 @@ pub struct Builder {
 
 /// Why a reporter could not be started: something is wrong with what it was told. A directory that cannot be
 /// written is no reason: that may heal.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
     /// The service type cannot be the name of a file.
     Name(InvalidName),
     /// The interval or the deadline is out of its range; says which one, the range and what was given.
     Time(String),
+    /// No process can have this id.
+    Pid(u32),
     /// The system gave no thread.
     Thread(std::io::Error),
 }
@@ -109,8 +111,16 @@ impl Display for StartError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Time(problem) => f.write_str(problem),
+            Self::Pid(pid) => write!(f, "pid {pid} is no process: it must be 1 to {}", i32::MAX),
             Self::Thread(error) => write!(f, "cannot start the reporter's thread: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for StartError {
+    /// As for people: it is what a `main` prints that returns it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
     }
 }
 
@@ -194,16 +204,19 @@ impl Builder {
         let identity = self.identity()?;
         let shared = Arc::new(Shared::new(identity, self.state));
         pulse::start(&shared).map_err(StartError::Thread)?;
+        // From here on it is this that ends the thread, also when what follows fails.
+        let health = Reporter { _owner: Arc::new(Owner(Arc::clone(&shared))), shared };
+        let shared = &health.shared;
         if self.records_panics {
-            crate::panics::record_into(&shared);
+            crate::panics::record_into(shared);
         }
         #[cfg(feature = "signal")]
         if self.stops_on_signals {
-            crate::signals::stop_on_signals(&shared).map_err(StartError::Thread)?;
+            crate::signals::stop_on_signals(shared).map_err(StartError::Thread)?;
         }
         #[cfg(feature = "sd-notify")]
-        crate::supervisor::feed_watchdog(&shared).map_err(StartError::Thread)?;
-        Ok(Reporter { _owner: Arc::new(Owner(Arc::clone(&shared))), shared })
+        crate::supervisor::feed_watchdog(shared).map_err(StartError::Thread)?;
+        Ok(health)
     }
 
     /// Starts, runs `work` and ends: see [`Reporter::run`]. If the reporter cannot be started, `work` runs all
@@ -238,6 +251,9 @@ impl Builder {
             self.app.as_deref(),
         );
         let pid = self.pid.unwrap_or_else(std::process::id);
+        if pid == 0 || i32::try_from(pid).is_err() {
+            return Err(StartError::Pid(pid));
+        }
         let short = |text: &String| bounded(text, MAX_NAME_BYTES);
         Ok(Identity {
             service_name: self.service_name.as_ref().map_or_else(|| service.to_string(), short),
@@ -492,7 +508,7 @@ impl Reporter {
     }
 
     /// A loop whose silence for longer than `limit` means that the service hangs, though this reporter's own
-    /// thread still writes. At most 32 at a time.
+    /// thread still writes. Limits are held to 1 ms … 35 days; at most 32 loops are watched at a time.
     #[must_use = "a loop that is dropped is no longer watched"]
     pub fn watched_loop(&self, name: &str, limit: Duration) -> LoopHandle {
         self.shared.watched_loop(name, limit)
@@ -604,6 +620,8 @@ impl Reporter {
 impl Shared {
     pub(crate) fn say_goodbye(self: &Arc<Self>, state: State, reason: &str, patience: Duration) {
         if self.state().is_goodbye() {
+            // Somebody else says it at this moment; whoever returns first must not end the process.
+            let _ = self.pulse.flush(patience);
             return;
         }
         if !reason.is_empty() {
@@ -640,6 +658,9 @@ mod tests {
         assert!(early.contains("deadline 9s is not between the interval (10s) and 35 days"), "{early}");
         assert!(refused(camera().deadline(Duration::from_secs(3_024_001))).contains("35 days"));
         assert!(refused(camera().interval(Duration::MAX)).contains("35 days"));
+        assert_eq!(refused(camera().on_behalf_of(0)), "pid 0 is no process: it must be 1 to 2147483647");
+        let debugged = format!("{:?}", Reporter::builder("my camera").start().unwrap_err());
+        assert!(debugged.starts_with("\"my camera\" is no service name"), "what a `main` prints: {debugged}");
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Shared {
     /// The hot path by name: one look-up, nothing allocated if the check is there.
     pub(crate) fn record(self: &Arc<Self>, name: &str, status: Status, message: &str) {
         let now = clock::coarse_wall();
-        let update = |cell: &Guarded<Latest>| cell.write(|latest| latest.update(status, message, now));
+        let update = |cell: &Guarded<Latest>| cell.write(|latest| latest.replace(status, message, now));
         match self.existing(name, update) {
             Some(change) => self.changed(change.unwrap_or(Change::Nothing)),
             None => self.check(name).record(status, message),
@@ -126,23 +126,31 @@ impl Shared {
     pub(crate) fn record_error(self: &Arc<Self>, message: &str, fatal: bool) {
         self.note_error(message, fatal, None);
         let now = clock::boottime();
-        if let Some(status) = self.errors.write(|errors| errors.open(fatal, now)) {
-            self.record(ERRORS_CHECK, status, message);
-        }
+        let errors = self.check(ERRORS_CHECK);
+        // Under the lock, as below: what is open and what the check says never disagree.
+        self.errors.write(|log| errors.record(log.open(fatal, now), message));
     }
 
     pub(crate) fn recover(self: &Arc<Self>) {
-        if self.errors.write(ErrorLog::clear) == Some(true) {
-            self.record(ERRORS_CHECK, Status::Healthy, "recovered");
-        }
+        let errors = self.check(ERRORS_CHECK);
+        self.errors.write(|log| log.clear().then(|| errors.record(Status::Healthy, "recovered")));
     }
 
     /// Lets an error of long ago be over.
     pub(crate) fn expire_errors(self: &Arc<Self>, now_boottime: Duration) {
-        if self.quiet_at().is_some_and(|at| at <= now_boottime) {
-            self.errors.write(ErrorLog::clear);
-            self.record(ERRORS_CHECK, Status::Healthy, "no further error");
+        if self.quiet_at().is_none_or(|at| at > now_boottime) {
+            return;
         }
+        let (errors, interval) = (self.check(ERRORS_CHECK), self.identity.interval);
+        self.errors.write(|log| {
+            let is_over = log.clear_if_quiet(interval, now_boottime);
+            is_over.then(|| errors.record(Status::Healthy, "no further error"))
+        });
+    }
+
+    /// The machine slept, and no loop could beat.
+    pub(crate) fn forgive_loops(&self, slept: Duration) {
+        self.loops.read(|loops| loops.iter().for_each(|cell| cell.forgive(slept)));
     }
 
     pub(crate) fn watched_loop(self: &Arc<Self>, name: &str, limit: Duration) -> LoopHandle {
@@ -157,8 +165,11 @@ impl Shared {
         LoopHandle { cell, shared: Arc::clone(self) }
     }
 
+    /// A goodbye is the last word.
     pub(crate) fn set_state(&self, state: State) {
-        let changed = self.life.write(|life| std::mem::replace(&mut life.state, state) != state);
+        let changed = self
+            .life
+            .write(|life| !life.state.is_goodbye() && std::mem::replace(&mut life.state, state) != state);
         if changed == Some(true) {
             self.changed(Change::Status);
         }

@@ -17,8 +17,12 @@ pub(crate) struct LoopCell {
     retired: AtomicBool,
 }
 
+/// What a limit may be: a report with another one would be refused, or never be late.
+const LIMITS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(35 * 24);
+
 impl LoopCell {
     pub(crate) fn new(name: String, limit: Duration) -> Self {
+        let limit = limit.clamp(*LIMITS.start(), *LIMITS.end());
         let (late, retired) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { name, limit, beat_ns: AtomicU64::new(nanos(clock::boottime())), late, retired }
     }
@@ -41,6 +45,11 @@ impl LoopCell {
     /// Its silence, if it is one, is told by a report as of `now`: from then on its next beat is news.
     pub(crate) fn told_at(&self, now: Duration) {
         self.late.store(self.is_late(now), Ordering::Relaxed);
+    }
+
+    /// The machine slept: that silence is not the loop's.
+    pub(crate) fn forgive(&self, slept: Duration) {
+        self.beat_ns.fetch_add(nanos(slept), Ordering::Relaxed);
     }
 
     pub(crate) fn to_watched_loop(&self) -> WatchedLoop {
@@ -112,5 +121,22 @@ mod tests {
         assert!(cell.limit_at().is_some());
         cell.retired.store(true, Ordering::Relaxed);
         assert_eq!(cell.limit_at(), None);
+    }
+
+    #[test]
+    fn a_limit_is_held_to_what_a_reader_takes() {
+        for (limit, held) in [(Duration::ZERO, LIMITS.start()), (Duration::MAX, LIMITS.end())] {
+            let cell = LoopCell::new("frames".to_owned(), limit);
+            assert_eq!(cell.limit_at(), Some(cell.last_beat() + *held));
+        }
+    }
+
+    #[test]
+    fn the_sleep_of_the_machine_is_not_the_silence_of_a_loop() {
+        let cell = LoopCell::new("frames".to_owned(), Duration::from_secs(2));
+        let after = cell.last_beat() + Duration::from_secs(3_601);
+        assert!(cell.is_late(after));
+        cell.forgive(Duration::from_secs(3_600));
+        assert!(!cell.is_late(after) && cell.is_late(after + Duration::from_secs(2)));
     }
 }

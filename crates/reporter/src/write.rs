@@ -4,18 +4,17 @@
 //! made in a directory of our own, under a random name and through handles, so that nothing that somebody
 //! plants there is ever opened.
 
+use crate::clock;
 use crate::read::{Directory, ReportFile, same_directory};
 use crate::report::{HealthReport, MAX_REPORT_BYTES};
-use crate::{ServiceName, State};
+use crate::{MAX_SLOTS, ServiceName, State};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FallocateFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-/// Processes of one type in one directory.
-pub const MAX_SLOTS: u32 = 64;
 
 const READABLE_BY_ALL: Mode = Mode::from_raw_mode(0o644);
 const OURS_ALONE: Mode = Mode::from_raw_mode(0o700);
@@ -23,6 +22,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 /// Hexadecimal digits in the name of a stage.
 const STAGE_DIGITS: usize = 16;
+const ABANDONED_AFTER_S: i64 = 3_600;
 
 /// Which file a writer takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,8 +204,10 @@ impl Writer {
         let Some(staging) = &self.staging else { return };
         let Ok(entries) = Dir::read_from(staging) else { return };
         for entry in entries.flatten() {
-            if is_stage_of(entry.file_name().to_bytes(), &self.name) {
-                let _ = rustix::fs::unlinkat(staging, entry.file_name(), AtFlags::empty());
+            let file = entry.file_name();
+            // Ours, for we hold the slot; of another slot only what nobody can still be writing.
+            if is_stage_of(file.to_bytes(), &self.name) || is_abandoned(staging, file) {
+                let _ = rustix::fs::unlinkat(staging, file, AtFlags::empty());
             }
         }
     }
@@ -219,7 +221,19 @@ fn can_preallocate(fd: &OwnedFd) -> bool {
 
 fn is_stage_of(file: &[u8], name: &ServiceName) -> bool {
     let digits = file.strip_prefix(name.as_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
-    digits.is_some_and(|digits| digits.len() == STAGE_DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
+    digits.is_some_and(is_stage_suffix)
+}
+
+/// A stage lives for milliseconds; one of an hour ago belongs to nobody.
+fn is_abandoned(staging: &OwnedFd, file: &CStr) -> bool {
+    let looks_like_one = file.to_bytes().rsplit(|byte| *byte == b'.').next().is_some_and(is_stage_suffix);
+    let stat = rustix::fs::statat(staging, file, AtFlags::SYMLINK_NOFOLLOW);
+    let age_s = stat.map(|stat| clock::coarse_wall().as_second().saturating_sub(stat.st_mtime));
+    looks_like_one && age_s.is_ok_and(|age_s| age_s > ABANDONED_AFTER_S)
+}
+
+fn is_stage_suffix(digits: &[u8]) -> bool {
+    digits.len() == STAGE_DIGITS && digits.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn write_all(file: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
