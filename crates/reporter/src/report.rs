@@ -295,6 +295,10 @@ pub struct WatchedLoop {
 /// Cuts `text` to at most `limit` bytes, at a character, and marks the cut; control characters other than
 /// line feed and tab become U+FFFD, so that no text grows when it is written as JSON.
 pub(crate) fn bounded(text: &str, limit: usize) -> String {
+    // Nearly every text is short and plain, and is only copied.
+    if text.len() <= limit && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return text.to_owned();
+    }
     let clean = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     let mut out: String = text[..text.floor_char_boundary(limit)].chars().map(clean).collect();
     if text.len() > limit || out.len() > limit {

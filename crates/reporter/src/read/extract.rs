@@ -28,7 +28,7 @@ pub(super) fn report(tree: Json<'_>, zone: &TimeZone) -> Result<(HealthReport, D
     let Json::Object(entries) = tree else {
         return Err(unreadable(format!("expected an object, found {}", tree.kind())));
     };
-    let mut fields = Fields { entries, zone, naive_update: false };
+    let mut fields = Fields { entries, next: 0, zone, naive_update: false };
     fields.refuse_newer_version()?;
     let report = fields.report().map_err(unreadable)?;
     if fields.naive_update && report.schema_version.is_none() {
@@ -43,6 +43,8 @@ fn unreadable(problem: String) -> ReadError {
 
 struct Fields<'a, 'z> {
     entries: Entries<'a>,
+    /// Behind the last one that was taken: they are taken in the order in which they are written.
+    next: usize,
     zone: &'z TimeZone,
     naive_update: bool,
 }
@@ -100,8 +102,15 @@ impl<'a> Fields<'a, '_> {
 
     /// The value of `key`; null is as good as absent.
     fn take(&mut self, key: &str) -> Option<Json<'a>> {
-        let at = self.entries.iter().position(|(name, _)| name == key)?;
-        Some(self.entries.swap_remove(at).1).filter(|value| !value.is_null())
+        let (before, after) = self.entries.split_at(self.next);
+        let is_it = |(name, _): &(Cow<'_, str>, Json<'_>)| name == key;
+        let at = match after.iter().position(is_it) {
+            Some(at) => self.next + at,
+            None => before.iter().position(is_it)?,
+        };
+        self.next = at + 1;
+        let value = std::mem::replace(&mut self.entries[at].1, Json::Null);
+        Some(value).filter(|value| !value.is_null())
     }
 
     fn required_status(&mut self) -> Result<Status, String> {
@@ -186,16 +195,17 @@ impl<'a> Fields<'a, '_> {
 
 fn entries_of<'a, 'z>(value: Json<'a>, zone: &'z TimeZone) -> Result<Fields<'a, 'z>, String> {
     match value {
-        Json::Object(entries) => Ok(Fields { entries, zone, naive_update: false }),
+        Json::Object(entries) => Ok(Fields { entries, next: 0, zone, naive_update: false }),
         other => Err(format!("expected an object, found {}", other.kind())),
     }
 }
 
 fn check(value: Json<'_>, zone: &TimeZone) -> Result<Check, String> {
     let mut fields = entries_of(value, zone)?;
+    let name = fields.name("name")?;
     let status_value = fields.take("status").ok_or("status is missing")?;
     Ok(Check {
-        name: fields.name("name")?.ok_or("name is missing")?,
+        name: name.ok_or("name is missing")?,
         status: status("status", &status_value)?,
         message: fields.text("message", report::MAX_MESSAGE_BYTES)?,
         timestamp: fields.time("timestamp")?,
