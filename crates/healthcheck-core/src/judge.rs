@@ -63,7 +63,9 @@ fn observe(
         None if case.is_forgotten(held.as_ref()) => return None,
         finding => finding.unwrap_or_else(Finding::not_observed),
     };
-    let (verdict, due_boottime, transition) = settle(&subject, held.as_ref(), finding, now);
+    // Whoever looks only once never comes back.
+    let due_boottime = finding.until.filter(|_| !policy.once);
+    let (verdict, transition) = settle(&subject, held.as_ref(), finding, now);
     state.keep(subject, Record { memory, verdict, due_boottime });
     transition
 }
@@ -100,8 +102,7 @@ fn settle(
     held: Option<&Verdict>,
     finding: Finding,
     now: &Now,
-) -> (Verdict, Option<std::time::Duration>, Option<Transition>) {
-    let due = finding.until;
+) -> (Verdict, Option<Transition>) {
     let is_same = held.is_some_and(|held| (held.status, held.cause) == (finding.status, finding.cause));
     let since = held.filter(|_| is_same).map(|held| held.since);
     let verdict = finding.into_verdict(since, now);
@@ -113,7 +114,7 @@ fn settle(
         at: now.wall,
         message: verdict.message.clone(),
     });
-    (verdict, due, transition)
+    (verdict, transition)
 }
 
 impl Finding {

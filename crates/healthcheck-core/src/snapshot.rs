@@ -5,11 +5,13 @@ mod views;
 
 pub use views::{CheckView, ServiceView, SubjectView};
 
-use crate::{Kind, Now, Policy, Priority, State};
+use crate::state::Record;
+use crate::{Kind, Now, Policy, Priority, State, Subject};
 use graph::Graph;
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::Serialize;
+use views::Told;
 
 /// All verdicts at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,9 +49,28 @@ impl Snapshot {
     /// What a state holds, seen at an instant: the verdicts are those that were judged, told as of now.
     #[must_use]
     pub fn of(state: &State, now: &Now, policy: &Policy) -> Self {
-        let mut services = views::services(state, now, policy);
+        let told = views::told_now(state, now, policy);
+        let records = state.records().map(|(subject, record)| (subject.clone(), record.clone()));
+        Self::show(now, told.into_iter().zip(records))
+    }
+
+    /// The same of a state in which everything was judged at this very instant: nothing is judged again, and
+    /// nothing copied.
+    #[must_use]
+    pub fn taken(state: State, now: &Now, policy: &Policy) -> Self {
+        let told = views::as_judged(&state, now, policy);
+        Self::show(now, told.into_iter().zip(state.into_records()))
+    }
+
+    fn show(now: &Now, told: impl Iterator<Item = (Told, (Subject, Record))>) -> Self {
+        let (mut services, mut others) = (Vec::with_capacity(told.size_hint().0), Vec::new());
+        for (told, (subject, record)) in told.filter(|(told, _)| told.is_shown) {
+            match subject.kind {
+                Kind::Service => services.push(views::service(told, subject, record)),
+                _ => others.push(views::subject(subject, told.verdict.unwrap_or(record.verdict))),
+            }
+        }
         Graph::of(&services).explain(&mut services);
-        let others = views::others(state, now, policy);
         let mut snapshot = Self {
             timestamp: now.wall,
             overall_status: Status::Unknown,

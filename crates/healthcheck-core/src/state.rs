@@ -26,6 +26,9 @@ pub struct State {
     boottime: Duration,
     #[serde(serialize_with = "as_pairs")]
     subjects: BTreeMap<Subject, Box<Record>>,
+    /// How many subjects share the room for details, where more are to come than there are.
+    #[serde(skip)]
+    announced: usize,
     /// When time alone may change a verdict, as boot time.
     #[serde(skip)]
     due: BTreeSet<(Duration, Subject)>,
@@ -41,6 +44,27 @@ pub(crate) struct Record {
 }
 
 impl State {
+    /// Knows nothing, and that it is going to share the room for details with others: `subjects` in all.
+    #[must_use]
+    pub fn announcing(subjects: usize) -> Self {
+        Self { announced: subjects, ..Self::default() }
+    }
+
+    /// Both together: what was learned of different subjects, at one instant. Of a subject that is in both, the
+    /// record of `other` is kept.
+    #[must_use]
+    pub fn merge(mut self, mut other: Self) -> Self {
+        if self.subjects.is_empty() {
+            return Self { announced: self.announced.max(other.announced), ..other };
+        }
+        self.subjects.append(&mut other.subjects);
+        if !(self.due.is_empty() && other.due.is_empty()) {
+            self.due = due_of(self.subjects.iter());
+        }
+        self.announced = self.announced.max(other.announced);
+        self
+    }
+
     /// The verdict that is held on a subject.
     #[must_use]
     pub fn verdict(&self, subject: &Subject) -> Option<&Verdict> {
@@ -106,6 +130,11 @@ impl State {
         self.subjects.iter().map(|(subject, record)| (subject, &**record))
     }
 
+    /// Each subject with its record, in order.
+    pub(crate) fn into_records(self) -> impl Iterator<Item = (Subject, Record)> {
+        self.subjects.into_iter().map(|(subject, record)| (subject, *record))
+    }
+
     pub(crate) fn take(&mut self, subject: &Subject) -> Option<Record> {
         let record = self.subjects.remove(subject)?;
         if let Some(at) = record.due_boottime {
@@ -147,7 +176,8 @@ impl State {
 
     /// What the details of one subject may take, so that all together stay bounded.
     pub(crate) fn detail_bytes(&self) -> usize {
-        (DETAIL_BYTES / self.subjects.len().max(1)).clamp(MIN_DETAIL_BYTES, MAX_DETAIL_BYTES)
+        let sharing = self.subjects.len().max(self.announced).max(1);
+        (DETAIL_BYTES / sharing).clamp(MIN_DETAIL_BYTES, MAX_DETAIL_BYTES)
     }
 
     /// Boot times are of one boot only, and so is what was seen of processes.
@@ -171,6 +201,12 @@ impl State {
             _ => now.boottime + BOOTTIME_TOLERANCE < self.boottime,
         }
     }
+}
+
+fn due_of<'a>(
+    subjects: impl Iterator<Item = (&'a Subject, &'a Box<Record>)>,
+) -> BTreeSet<(Duration, Subject)> {
+    subjects.filter_map(|(subject, record)| Some((record.due_boottime?, subject.clone()))).collect()
 }
 
 fn as_pairs<S: Serializer>(
@@ -205,14 +241,14 @@ impl TryFrom<Saved> for State {
         if saved.version.0 > VERSION {
             return Err(NewerState(saved.version.0));
         }
-        let due_of =
-            |(subject, record): &(Subject, Box<Record>)| Some((record.due_boottime?, subject.clone()));
+        let subjects: BTreeMap<_, _> = saved.subjects.into_iter().collect();
         Ok(Self {
             version: Version::default(),
             boot_id: saved.boot_id,
             boottime: saved.boottime,
-            due: saved.subjects.iter().filter_map(due_of).collect(),
-            subjects: saved.subjects.into_iter().collect(),
+            due: due_of(subjects.iter()),
+            subjects,
+            announced: 0,
         })
     }
 }

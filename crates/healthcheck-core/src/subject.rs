@@ -96,5 +96,8 @@ impl fmt::Display for Subject {
 
 /// `camera` of `camera@2`; what is no service's name is its own type.
 pub(crate) fn service_type(name: &str) -> &str {
+    if !name.contains('@') {
+        return name;
+    }
     name.parse::<ServiceName>().map_or(name, |service| &name[..service.service_type().len()])
 }

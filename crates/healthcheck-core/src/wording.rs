@@ -46,6 +46,10 @@ pub(crate) fn seconds(seconds: f64) -> Duration {
 
 /// One line of at most `limit` bytes, cut at a character.
 pub(crate) fn line(text: &str, limit: usize) -> String {
+    // Nearly every text is short and plain, and is only copied.
+    if text.len() <= limit && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return text.to_owned();
+    }
     let cut = &text[..text.floor_char_boundary(limit)];
     let mut line: String = cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if cut.len() < text.len() {

@@ -2,7 +2,7 @@
 
 use crate::judge::{Case, judge};
 use crate::state::Record;
-use crate::summary::CheckLine;
+use crate::summary::{CheckLine, Summary};
 use crate::{
     Cause, Evidence, Kind, Now, Policy, Priority, ProcessCost, ProcessSight, State, Subject, Verdict,
 };
@@ -10,7 +10,6 @@ use health_reporter::{State as Life, Status};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,77 +94,125 @@ pub struct CheckView {
     pub since: Option<Timestamp>,
 }
 
-/// Each service, but not one whose instances stand for it.
-pub(super) fn services(state: &State, now: &Now, policy: &Policy) -> Vec<ServiceView> {
-    let records = state.records().filter(|(subject, _)| subject.kind == Kind::Service);
-    let views = records.filter_map(|(subject, record)| {
+/// What a view shows besides the record itself.
+pub(super) struct Told {
+    /// Whether it is shown at all, or the instances of it stand for it.
+    pub(super) is_shown: bool,
+    /// The verdict in words as of now, where they are others than those that are held.
+    pub(super) verdict: Option<Verdict>,
+    priority: Priority,
+    deadline: Option<Duration>,
+    age: Option<Duration>,
+    configured: Vec<String>,
+}
+
+/// Of each record, in order, with words as of now ("last beat 3 s ago").
+pub(super) fn told_now(state: &State, now: &Now, policy: &Policy) -> Vec<Told> {
+    let told = |(subject, record): (&Subject, &Record)| {
         let case = Case::new(subject, &record.memory, now, policy, state);
-        (!case.is_represented()).then(|| service(&case, subject, record))
-    });
-    views.collect()
-}
-
-/// Each subject that is no service.
-pub(super) fn others(state: &State, now: &Now, policy: &Policy) -> Vec<SubjectView> {
-    let records = state.records().filter(|(subject, _)| subject.kind != Kind::Service);
-    let view = |(subject, record): (&Subject, &Record)| {
-        told_now(&Case::new(subject, &record.memory, now, policy, state), subject, record)
+        Told { verdict: words_now(&case, &record.verdict), ..Told::of(&case) }
     };
-    records.map(view).collect()
+    state.records().map(told).collect()
 }
 
-/// The verdict that is held. While it is still the right one its words are as of now ("last beat 3 s ago").
-fn told_now(case: &Case<'_>, subject: &Subject, record: &Record) -> SubjectView {
-    let held = &record.verdict;
+/// Of each record, in order, as it was judged.
+pub(super) fn as_judged(state: &State, now: &Now, policy: &Policy) -> Vec<Told> {
+    let told = |(subject, record): (&Subject, &Record)| {
+        Told::of(&Case::new(subject, &record.memory, now, policy, state))
+    };
+    state.records().map(told).collect()
+}
+
+impl Told {
+    fn of(case: &Case<'_>) -> Self {
+        Self {
+            is_shown: !case.is_represented(),
+            verdict: None,
+            priority: case.settings.map(|settings| settings.priority).unwrap_or_default(),
+            deadline: case.deadline(),
+            age: case.memory.sight.as_ref().map(|sight| sight.age(case.now)),
+            configured: case.settings.map(|settings| settings.depends_on.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The held verdict as of now, while it is still the right one.
+fn words_now(case: &Case<'_>, held: &Verdict) -> Option<Verdict> {
     let finding = judge(case).filter(|finding| (finding.status, finding.cause) == (held.status, held.cause));
-    let fresh = finding.map(|finding| finding.into_verdict(Some(held.since), case.now));
-    let Verdict { status, cause, message, reasons, evidence, since } = fresh.unwrap_or_else(|| held.clone());
-    SubjectView {
-        kind: subject.kind,
-        name: subject.name.clone(),
-        status,
-        cause,
-        message,
-        since,
-        reasons,
-        evidence,
-    }
+    finding.map(|finding| finding.into_verdict(Some(held.since), case.now))
 }
 
-fn service(case: &Case<'_>, subject: &Subject, record: &Record) -> ServiceView {
-    let summary = record.memory.report.as_deref();
-    let text = |text: Option<&str>| text.map(str::to_owned);
-    ServiceView {
-        subject: told_now(case, subject, record),
-        priority: case.settings.map(|settings| settings.priority).unwrap_or_default(),
-        state: summary.map(|summary| summary.state),
-        current_task: text(summary.and_then(|summary| summary.current_task.as_deref())),
-        name_inside: text(summary.and_then(|summary| summary.name_inside.as_deref())),
-        checks: summary.map(|summary| summary.checks.iter().map(check).collect()).unwrap_or_default(),
-        checks_left_out: summary.map_or(0, |summary| summary.checks_left_out),
-        deadline_s: case.deadline().map(in_seconds),
-        age_s: record.memory.sight.as_ref().map(|sight| in_seconds(sight.age(case.now))),
-        uptime_s: summary.and_then(|summary| summary.uptime_s),
-        last_updated: summary.and_then(|summary| summary.last_updated),
-        restart_count: summary.map_or(0, |summary| summary.restart_count),
-        error_count: summary.map_or(0, |summary| summary.error_count),
-        messages_sent: summary.map_or(0, |summary| summary.messages_sent),
-        messages_received: summary.map_or(0, |summary| summary.messages_received),
-        pid: summary.and_then(|summary| summary.pid),
+pub(super) fn subject(subject: Subject, verdict: Verdict) -> SubjectView {
+    let Verdict { status, cause, message, reasons, evidence, since } = verdict;
+    SubjectView { kind: subject.kind, name: subject.name, status, cause, message, since, reasons, evidence }
+}
+
+pub(super) fn service(told: Told, name: Subject, record: Record) -> ServiceView {
+    let summary = record.memory.report.map(|summary| *summary);
+    let verdict = subject(name, told.verdict.unwrap_or(record.verdict));
+    let mut view = ServiceView {
+        priority: told.priority,
+        deadline_s: told.deadline.map(in_seconds),
+        age_s: told.age.map(in_seconds),
         process: cost(&record.memory.process),
-        depends_on: depends_on(case),
-        root: None,
-        affects: Vec::new(),
+        depends_on: told.configured,
+        ..ServiceView::without_report(verdict)
+    };
+    if let Some(summary) = summary {
+        view.tell(summary);
+    }
+    view.depends_on.sort_unstable();
+    view.depends_on.dedup();
+    view
+}
+
+impl ServiceView {
+    const fn without_report(subject: SubjectView) -> Self {
+        Self {
+            subject,
+            priority: Priority::Critical,
+            state: None,
+            current_task: None,
+            name_inside: None,
+            checks: Vec::new(),
+            checks_left_out: 0,
+            deadline_s: None,
+            age_s: None,
+            uptime_s: None,
+            last_updated: None,
+            restart_count: 0,
+            error_count: 0,
+            messages_sent: 0,
+            messages_received: 0,
+            pid: None,
+            process: None,
+            depends_on: Vec::new(),
+            root: None,
+            affects: Vec::new(),
+        }
+    }
+
+    /// What the report says.
+    fn tell(&mut self, summary: Summary) {
+        self.state = Some(summary.state);
+        self.current_task = summary.current_task.map(Into::into);
+        self.name_inside = summary.name_inside.map(Into::into);
+        self.checks = summary.checks.into_iter().map(check).collect();
+        self.checks_left_out = summary.checks_left_out;
+        self.uptime_s = summary.uptime_s;
+        self.last_updated = summary.last_updated;
+        self.restart_count = summary.restart_count;
+        self.error_count = summary.error_count;
+        self.messages_sent = summary.messages_sent;
+        self.messages_received = summary.messages_received;
+        self.pid = summary.pid;
+        self.depends_on.extend(summary.depends_on.into_iter().map(String::from));
     }
 }
 
-fn check(line: &CheckLine) -> CheckView {
-    CheckView {
-        name: line.name.to_string(),
-        status: line.status,
-        message: line.message.to_string(),
-        since: line.since,
-    }
+fn check(line: CheckLine) -> CheckView {
+    let CheckLine { name, status, message, since } = line;
+    CheckView { name: name.into(), status, message: message.into(), since }
 }
 
 /// Seconds to the millisecond: more is noise.
@@ -178,11 +225,4 @@ const fn cost(process: &ProcessSight) -> Option<ProcessCost> {
         ProcessSight::Seen(seen) if !seen.state.has_ended() => Some(seen.cost),
         _ => None,
     }
-}
-
-fn depends_on(case: &Case<'_>) -> Vec<String> {
-    let reported =
-        case.memory.report.iter().flat_map(|summary| summary.depends_on.iter().map(ToString::to_string));
-    let configured = case.settings.iter().flat_map(|settings| settings.depends_on.iter().cloned());
-    reported.chain(configured).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -154,3 +154,39 @@ fn other_kinds_of_subjects_have_their_place() {
     let snapshot = Snapshot::of(&state, &world.now, &policy);
     assert_eq!((snapshot.others.len(), snapshot.subjects().count()), (2, 2));
 }
+
+#[test]
+fn it_is_the_same_in_whatever_parts_it_was_judged() {
+    let mut world = World::once().expecting("late").expecting("core");
+    let mut parts = [State::announcing(5), State::announcing(5)];
+    world.state = State::announcing(5);
+    let needs_db = world.beat(130.0).says(|r| r.depends_on = vec!["db".into()]);
+    let seen = [
+        ("core", needs_db),
+        ("db", world.beat(0.0).by(Gone)),
+        ("late", missing()),
+        ("script", world.plain(7.0)),
+        ("torn", torn()),
+    ];
+    for (at, (name, facts)) in seen.into_iter().enumerate() {
+        world.see(name, facts.clone());
+        let together = std::mem::replace(&mut world.state, std::mem::take(&mut parts[at % 2]));
+        world.see(name, facts);
+        parts[at % 2] = std::mem::replace(&mut world.state, together);
+    }
+    let [first, second] = parts;
+    let merged = first.merge(second);
+    assert_eq!(merged, world.state);
+    assert_eq!(Snapshot::taken(merged, &world.now, &world.policy), world.snapshot());
+}
+
+#[test]
+fn what_is_merged_is_due_as_before() {
+    let (mut world, mut other) = (World::new(), World::new());
+    world.see("camera", world.beat(10.0));
+    other.see("core", other.beat(30.0));
+    let earliest = other.state.next_deadline();
+    let merged = world.state.merge(other.state);
+    assert_eq!(merged.next_deadline(), earliest);
+    assert_eq!(merged.due(Duration::MAX).count(), 2);
+}
