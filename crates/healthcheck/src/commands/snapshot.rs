@@ -130,7 +130,7 @@ pub(crate) fn show(
     let format = format.unwrap_or(if is_terminal { Format::Table } else { Format::Json });
     let mut out = io::BufWriter::new(stdout.lock());
     let written = match format {
-        Format::Json => json::write(picture, &mut out),
+        Format::Json => json::write(picture, is_terminal, &mut out),
         Format::Table => table::write(picture, terminal::surface(env, is_terminal), &mut out),
     };
     written.and_then(|()| out.flush()).context("cannot write the snapshot")?;

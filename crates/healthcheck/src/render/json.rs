@@ -2,19 +2,60 @@
 
 use super::Picture;
 use health_reporter::Status;
-use healthcheck_core::{Capacity, CheckView, Priority, ProcessCost, Resources, ServiceView};
+use healthcheck_core::{Capacity, CheckView, Evidence, Priority, ProcessCost, Resources, ServiceView};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 const SCHEMA_VERSION: u32 = 1;
 
-/// Writes the snapshot as one JSON object.
-pub(crate) fn write(picture: &Picture, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &Document::of(picture))?;
-    writeln!(out)
+/// Writes the snapshot as one JSON object: with line breaks for people, on one line for programs.
+pub(crate) fn write(picture: &Picture, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (document, mut out) = (Document::of(picture), InLargePieces { pending: Vec::new(), out });
+    if for_people {
+        serde_json::to_writer_pretty(&mut out, &document)?;
+    } else {
+        serde_json::to_writer(&mut out, &document)?;
+    }
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Gathers the very many and very small pieces of JSON.
+struct InLargePieces<'a> {
+    pending: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+impl InLargePieces<'_> {
+    const BYTES: usize = 64 * 1024;
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+impl Write for InLargePieces<'_> {
+    #[inline]
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.write_all(piece).map(|()| piece.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.pending.extend_from_slice(piece);
+        if self.pending.len() >= Self::BYTES { self.pass_on() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
+        self.out.flush()
+    }
 }
 
 /// A snapshot of the services on one machine.
@@ -37,7 +78,9 @@ pub(crate) struct Document<'a> {
     /// How many subjects are how.
     health_summary: Summary,
     /// Each service that reports or is expected, by name.
-    services: BTreeMap<&'a str, Service<'a>>,
+    #[serde(serialize_with = "each_service")]
+    #[schemars(with = "BTreeMap<&'a str, Service<'a>>")]
+    services: &'a [ServiceView],
     /// Each ZMQ endpoint, by name.
     zmq_endpoints: BTreeMap<&'a str, Probed<'a>>,
     /// Each probe, by name.
@@ -45,7 +88,9 @@ pub(crate) struct Document<'a> {
     /// Memory and load of the machine.
     resources: MachineResources,
     /// What the process of each service takes, by the service's name.
-    processes: BTreeMap<&'a str, Process>,
+    #[serde(serialize_with = "each_process")]
+    #[schemars(with = "BTreeMap<&'a str, Process>")]
+    processes: &'a [ServiceView],
     /// Everything that is not healthy, the worst first.
     issues: Vec<Issue<'a>>,
 }
@@ -105,9 +150,11 @@ struct Service<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     depends_on: &'a [String],
     /// The decisions that led to the verdict.
-    reasons: Vec<&'a str>,
+    #[schemars(with = "Vec<&'a str>")]
+    reasons: &'a [Cow<'static, str>],
     /// What was seen.
-    evidence: BTreeMap<&'a str, &'a str>,
+    #[schemars(with = "BTreeMap<&'a str, &'a str>")]
+    evidence: &'a Evidence,
     /// Where it says it is in its life.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
@@ -116,7 +163,9 @@ struct Service<'a> {
     /// The name that its report gives it, where that is not its file's.
     #[serde(skip_serializing_if = "Option::is_none")]
     name_inside: Option<&'a str>,
-    checks: Vec<Check<'a>>,
+    #[serde(serialize_with = "each_check")]
+    #[schemars(with = "Vec<Check<'a>>")]
+    checks: &'a [CheckView],
     /// Checks that are not shown.
     #[serde(skip_serializing_if = "is_zero")]
     checks_left_out: usize,
@@ -208,6 +257,20 @@ struct Issue<'a> {
     message: &'a str,
 }
 
+// What follows is made while it is written, and so never is in memory as a whole.
+
+fn each_service<S: Serializer>(views: &[ServiceView], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(views.iter().map(|view| (&*view.subject.name, Service::of(view))))
+}
+
+fn each_process<S: Serializer>(views: &[ServiceView], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(views.iter().filter_map(process))
+}
+
+fn each_check<S: Serializer>(views: &[CheckView], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(views.iter().map(Check::of))
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_zero(count: &usize) -> bool {
     *count == 0
@@ -224,11 +287,11 @@ impl<'a> Document<'a> {
             deployment_mode: picture.mode.as_str(),
             overall_status: picture.overall_status().into(),
             health_summary: Summary::of(picture),
-            services: services.iter().map(|view| (&*view.subject.name, Service::of(view))).collect(),
+            services,
             zmq_endpoints: BTreeMap::new(),
             probes: BTreeMap::new(),
             resources: picture.resources.as_ref().map(MachineResources::of).unwrap_or_default(),
-            processes: services.iter().filter_map(process).collect(),
+            processes: services,
             issues: issues(picture),
         }
     }
@@ -263,12 +326,12 @@ impl<'a> Service<'a> {
             root: view.root.as_deref(),
             affects: &view.affects,
             depends_on: &view.depends_on,
-            reasons: verdict.reasons.iter().map(AsRef::as_ref).collect(),
-            evidence: verdict.evidence.iter().collect(),
+            reasons: &verdict.reasons,
+            evidence: &verdict.evidence,
             state: view.state.map(health_reporter::State::as_str),
             current_task: view.current_task.as_deref(),
             name_inside: view.name_inside.as_deref(),
-            checks: view.checks.iter().map(Check::of).collect(),
+            checks: &view.checks,
             checks_left_out: view.checks_left_out,
             age_s: view.age_s.map(to_milliseconds),
             deadline_s: view.deadline_s,
