@@ -10,7 +10,7 @@ use crate::terminal;
 use anyhow::Context;
 use health_reporter::directory::Environment;
 use health_reporter::{Status, clock};
-use healthcheck_core::{Now, Policy, Priority, ServicePolicy, Snapshot, State, step};
+use healthcheck_core::{Now, Policy, Priority, ServicePolicy, Snapshot, Subject, step};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
@@ -21,17 +21,12 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
     let (policy, processes) = (policy(config), Processes::at("/proc"));
     let expected: HashSet<String> = policy.services.keys().cloned().collect();
     let now = now();
-    let mut state = State::default();
-    let judge = |state: &mut State, observation| {
-        *state = step(std::mem::take(state), observation, &now, &policy).0;
-    };
-    let remarks = reports::look(dirs, &expected, &processes, |observation| judge(&mut state, observation));
-    for subject in policy.expected() {
-        if state.verdict(&subject).is_none() {
-            judge(&mut state, reports::absent(&subject.name));
-        }
-    }
-    let snapshot = Snapshot::of(&state, &now, &policy);
+    let judge = |state, observation| step(state, observation, &now, &policy).0;
+    let (state, remarks) = reports::look(dirs, &expected, &processes, judge);
+    let is_absent = |subject: &Subject| state.verdict(subject).is_none();
+    let absent: Vec<_> = policy.expected().filter(is_absent).collect();
+    let state = absent.iter().fold(state, |state, subject| judge(state, reports::absent(&subject.name)));
+    let snapshot = Snapshot::taken(state, &now, &policy);
     let nothing_found = snapshot.services.is_empty();
     Picture {
         host: machine::host_name(),
@@ -149,11 +144,24 @@ fn exit_code(status: Status, codes: ExitCodes) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Surroundings;
 
     #[test]
     fn exit_codes_are_those_of_a_nagios_plug_in_or_of_docker() {
         let each = [Status::Healthy, Status::Warning, Status::Error, Status::Fatal, Status::Unknown];
         assert_eq!(each.map(|status| exit_code(status, ExitCodes::Nagios)), [0, 1, 2, 2, 3]);
         assert_eq!(each.map(|status| exit_code(status, ExitCodes::Simple)), [0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn an_expected_service_that_reports_is_not_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("camera.json"), r#"{"overall_status":"healthy"}"#).unwrap();
+        let file = dir.path().join("healthcheck.toml");
+        std::fs::write(&file, "[services.camera]\n[services.core]\n").unwrap();
+        let config = crate::config::load(&Surroundings::of_this_process(Some(&file), &|_| None)).unwrap();
+        let picture = look(&config, &[dir.path().to_owned()]);
+        let status = |name| picture.snapshot.service(name).map(|view| view.subject.status);
+        assert_eq!((status("camera"), status("core")), (Some(Status::Healthy), Some(Status::Error)));
     }
 }

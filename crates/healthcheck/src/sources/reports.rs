@@ -3,16 +3,20 @@
 use super::processes::Processes;
 use health_reporter::read::{Directory, Listing, ReadError, ReportFile, Unusable};
 use health_reporter::{ServiceName, clock};
-use healthcheck_core::{Facts, FileSystem, NotLooked, Observation, ProcessSight, ServiceFacts, Subject};
+use healthcheck_core::{
+    Facts, FileSystem, NotLooked, Observation, ProcessSight, ServiceFacts, State, Subject,
+};
 use rustix::fs::StatVfsMountFlags;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Reports that are in memory at one time.
-const CHUNK: usize = 1_024;
+/// Reports that a thread takes at one time: so few that all threads end together, wherever the large ones are.
+const PORTION: usize = 32;
 /// Below this many reports another thread costs more than it brings.
 const WORTH_A_THREAD: usize = 128;
 const MAX_THREADS: usize = 4;
@@ -33,57 +37,50 @@ pub(crate) struct Remarks {
     pub(crate) twice: Vec<ServiceName>,
 }
 
-/// Looks at each report in `dirs`, those of `expected` services first, and hands each observation to `observe`.
+/// Looks at each report in `dirs`, those of `expected` services first. `judge` is told of each observation, with
+/// what was learned of some others.
 pub(crate) fn look(
     dirs: &[PathBuf],
     expected: &HashSet<String>,
     processes: &Processes,
-    mut observe: impl FnMut(Observation),
-) -> Remarks {
-    let mut remarks = Remarks::default();
-    let mut eyes = Eyes { processes, own_namespace: clock::pid_namespace(), seen: HashMap::new() };
+    judge: impl Fn(State, Observation) -> State + Sync,
+) -> (State, Remarks) {
+    let (mut state, mut remarks) = (State::default(), Remarks::default());
     let mut names = HashSet::new();
-    for dir in dirs {
-        if let Err(error) = look_at_dir(dir, expected, &mut eyes, &mut names, &mut remarks, &mut observe) {
-            remarks.unreadable_dirs.push((dir.clone(), error));
-        }
-    }
-    remarks
-}
-
-fn look_at_dir(
-    dir: &Path,
-    expected: &HashSet<String>,
-    eyes: &mut Eyes<'_>,
-    seen: &mut HashSet<ServiceName>,
-    remarks: &mut Remarks,
-    observe: &mut impl FnMut(Observation),
-) -> io::Result<()> {
-    let directory = Directory::open(dir)?;
+    let eyes = Eyes { processes, own_namespace: clock::pid_namespace(), seen: Mutex::default() };
     let is_expected =
         |name: &ServiceName| expected.contains(name.as_str()) || expected.contains(name.service_type());
-    let listing = directory.list(is_expected)?;
-    let names = remarks.take(listing, seen);
-    let file_system = file_system(&directory);
-    let budget = Budget { bytes: AtomicUsize::new(MAX_UNEXPECTED_BYTES), is_expected: &is_expected };
-    for chunk in names.chunks(CHUNK) {
-        for (name, read) in read_chunk(&directory, chunk, &budget) {
-            match read {
-                Some(report) => observe(eyes.observation(&name, report, file_system)),
-                None => remarks.left_out += 1,
+    for dir in dirs {
+        let listed = Directory::open(dir).and_then(|dir| Ok((dir.list(is_expected)?, dir)));
+        match listed {
+            Ok((listing, directory)) => {
+                let names = remarks.take(listing, &mut names, dirs.len() > 1);
+                let watch = Watch::of(&directory, &names, &is_expected, &eyes);
+                let (learned, left_out) = watch.look(&judge);
+                state = state.merge(learned);
+                remarks.left_out += left_out;
             }
+            Err(error) => remarks.unreadable_dirs.push((dir.clone(), error)),
         }
     }
-    Ok(())
+    (state, remarks)
 }
 
 impl Remarks {
     /// The names that are to be read: those that no earlier directory had.
-    fn take(&mut self, listing: Listing, seen: &mut HashSet<ServiceName>) -> Vec<ServiceName> {
+    fn take(
+        &mut self,
+        listing: Listing,
+        seen: &mut HashSet<ServiceName>,
+        has_others: bool,
+    ) -> Vec<ServiceName> {
         self.rejected_count += listing.rejected_count;
         self.rejected.extend(listing.rejected);
         self.rejected.truncate(health_reporter::read::MAX_REJECTED_SHOWN);
         self.left_out += listing.left_out;
+        if !has_others {
+            return listing.names;
+        }
         let (new, known): (Vec<_>, Vec<_>) = listing.names.into_iter().partition(|name| !seen.contains(name));
         self.twice.extend(known);
         seen.extend(new.iter().cloned());
@@ -91,87 +88,115 @@ impl Remarks {
     }
 }
 
-struct Budget<'a, F> {
-    bytes: AtomicUsize,
-    is_expected: &'a F,
+/// One look at the reports of one directory, by several threads: each takes the next few names, judges them as it
+/// reads them, and forgets everything else that it read.
+struct Watch<'a, E> {
+    directory: &'a Directory,
+    names: &'a [ServiceName],
+    is_expected: &'a E,
+    eyes: &'a Eyes<'a>,
+    file_system: FileSystem,
+    next: AtomicUsize,
+    bytes_left: AtomicUsize,
 }
 
-impl<F: Fn(&ServiceName) -> bool> Budget<'_, F> {
-    fn is_spent_for(&self, name: &ServiceName) -> bool {
-        self.bytes.load(Ordering::Relaxed) == 0 && !(self.is_expected)(name)
+impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
+    fn of(
+        directory: &'a Directory,
+        names: &'a [ServiceName],
+        is_expected: &'a E,
+        eyes: &'a Eyes<'a>,
+    ) -> Self {
+        let file_system = file_system(directory);
+        let (next, bytes_left) = (AtomicUsize::new(0), AtomicUsize::new(MAX_UNEXPECTED_BYTES));
+        Self { directory, names, is_expected, eyes, file_system, next, bytes_left }
     }
 
-    fn spend(&self, bytes: usize) {
-        let less = |left: usize| Some(left.saturating_sub(bytes));
-        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    /// What was learned, and how many reports were left out.
+    fn look(&self, judge: &(impl Fn(State, Observation) -> State + Sync)) -> (State, usize) {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let worth = (self.names.len() / WORTH_A_THREAD).min(MAX_THREADS);
+        let threads = if worth > 1 { worth.min(cores()) } else { 1 };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| self.look_at_some(judge))).collect();
+            let own = self.look_at_some(judge);
+            let others =
+                others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            others.fold(own, |(state, left_out), (more, more_left_out)| {
+                (state.merge(more), left_out + more_left_out)
+            })
+        })
     }
-}
 
-type Read = (ServiceName, Option<Looked>);
-
-struct Looked {
-    report: Result<ReportFile, Unusable>,
-    took: Duration,
-}
-
-fn read_chunk<F: Fn(&ServiceName) -> bool + Sync>(
-    directory: &Directory,
-    names: &[ServiceName],
-    budget: &Budget<'_, F>,
-) -> Vec<Read> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(MAX_THREADS).min(names.len() / WORTH_A_THREAD).max(1);
-    if threads == 1 {
-        return read_all(directory, names, budget);
-    }
-    std::thread::scope(|scope| {
-        let parts = names.chunks(names.len().div_ceil(threads));
-        let readers: Vec<_> =
-            parts.map(|part| scope.spawn(move || read_all(directory, part, budget))).collect();
-        readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default()).collect()
-    })
-}
-
-fn read_all<F: Fn(&ServiceName) -> bool>(
-    directory: &Directory,
-    names: &[ServiceName],
-    budget: &Budget<'_, F>,
-) -> Vec<Read> {
-    let mut buffer = Vec::new();
-    let read = |name: &ServiceName| {
-        if budget.is_spent_for(name) {
-            return (name.clone(), None);
+    fn look_at_some(&self, judge: &impl Fn(State, Observation) -> State) -> (State, usize) {
+        let (mut state, mut left_out) = (State::announcing(self.names.len()), 0);
+        let mut buffer = Vec::new();
+        while let Some(portion) = self.next_portion() {
+            for name in portion {
+                match self.look_at(name, &mut buffer) {
+                    Some(observation) => state = judge(state, observation),
+                    None => left_out += 1,
+                }
+            }
         }
+        (state, left_out)
+    }
+
+    fn next_portion(&self) -> Option<&[ServiceName]> {
+        let rest = self.names.get(self.next.fetch_add(PORTION, Ordering::Relaxed)..)?;
+        Some(&rest[..rest.len().min(PORTION)]).filter(|portion| !portion.is_empty())
+    }
+
+    /// Nothing where enough was read of those that nobody expects.
+    fn look_at(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Option<Observation> {
+        if self.bytes_left.load(Ordering::Relaxed) == 0 && !(self.is_expected)(name) {
+            return None;
+        }
+        buffer.clear();
         let started = Instant::now();
-        let report = directory.read(name, &mut buffer);
-        budget.spend(buffer.len());
-        (name.clone(), Some(Looked { report, took: started.elapsed() }))
-    };
-    names.iter().map(read).collect()
+        let report = self.directory.read(name, buffer);
+        let took = started.elapsed();
+        let less = |left: usize| Some(left.saturating_sub(buffer.len()));
+        let _ = self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        Some(self.eyes.observation(name, report, took, self.file_system))
+    }
 }
 
 /// Looks at processes, each of them once.
 struct Eyes<'a> {
     processes: &'a Processes,
     own_namespace: Option<u64>,
-    seen: HashMap<u64, ProcessSight>,
+    seen: Mutex<HashMap<u64, ProcessSight>>,
 }
 
 impl Eyes<'_> {
-    fn observation(&mut self, name: &ServiceName, looked: Looked, file_system: FileSystem) -> Observation {
-        let process =
-            looked.report.as_ref().map_or_else(|_| ProcessSight::default(), |file| self.process(file));
-        let facts = ServiceFacts { report: looked.report, process, file_system, oom: None };
-        observation(Subject::from(name), facts, looked.took)
+    fn observation(
+        &self,
+        name: &ServiceName,
+        report: Result<ReportFile, Unusable>,
+        took: Duration,
+        file_system: FileSystem,
+    ) -> Observation {
+        let process = report.as_ref().map_or_else(|_| ProcessSight::default(), |file| self.process(file));
+        observation(Subject::from(name), ServiceFacts { report, process, file_system, oom: None }, took)
     }
 
-    fn process(&mut self, file: &ReportFile) -> ProcessSight {
+    fn process(&self, file: &ReportFile) -> ProcessSight {
         let Some(pid) = file.report.pid else { return ProcessSight::NotLooked(NotLooked::NoPid) };
         let is_other = |namespace: u64| self.own_namespace.is_some_and(|own| own != namespace);
         if file.report.pid_namespace.is_some_and(is_other) {
             return ProcessSight::NotLooked(NotLooked::OtherNamespace);
         }
-        self.seen.entry(pid).or_insert_with(|| self.processes.look(pid)).clone()
+        if let Some(sight) = self.seen().get(&pid) {
+            return sight.clone();
+        }
+        // Not under the lock: the others go on meanwhile.
+        let sight = self.processes.look(pid);
+        self.seen().entry(pid).or_insert(sight).clone()
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<u64, ProcessSight>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
