@@ -1,0 +1,120 @@
+"""Whole processes beside each other, in turns: `healthcheck`, the least that it could cost, and what people use."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = sys.argv[1]
+ROUNDS = {10: 41, 1_000: 21, 10_000: 9}
+PYTHON = os.path.realpath(sys.executable)
+PEER = (
+    "import glob,json,sys\n"
+    "for path in glob.glob(sys.argv[1] + '/*.json'):\n"
+    "    with open(path) as file: report = json.load(file)\n"
+    "    print(report['service_name'], report['overall_status'], report['pid'], report['written_boottime_s'])\n"
+)
+JQ = '"\\(.service_name) \\(.overall_status) \\(.pid) \\(.written_boottime_s)"'
+
+
+def once(command, out=subprocess.DEVNULL):
+    """Seconds, seconds of processor and KiB resident of one run."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, process.returncode
+
+
+def commands(folder, count):
+    healthcheck = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder, "--format"]
+    paths = [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith(".json")]
+    return {
+        "limit": [f"{BIN}/examples/limit", folder],
+        "json": healthcheck + ["json"],
+        "table": healthcheck + ["table"],
+        "python": [PYTHON, "-c", PEER, folder],
+        "jq": ["jq", "-r", JQ, *paths],
+    }
+
+
+def measure(each, rounds):
+    runs = {name: [] for name in each}
+    for _ in range(rounds):
+        for name, command in each.items():
+            runs[name].append(once(command))
+    median = lambda runs, at: statistics.median(run[at] for run in runs)
+    return {name: (median(of, 0), median(of, 1), median(of, 2)) for name, of in runs.items()}
+
+
+def row(what, ours, limit, peers, goal):
+    print(f"| {what} | {ours} | {limit} | {peers} | {goal} |", flush=True)
+
+
+def reports(pids, goals):
+    for count, rounds in ROUNDS.items():
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            size = subprocess.check_output([f"{BIN}/examples/reports", folder, str(count), *pids], text=True)
+            took = measure(commands(folder, count), rounds)
+            limit = took["limit"][0]
+            peers = f"Python {took['python'][0]*1e3:.1f} ms, jq {took['jq'][0]*1e3:.1f} ms"
+            for name in ("json", "table"):
+                wall, cpu, kib = took[name]
+                what = f"`healthcheck --direct --format {name}`, {count:,} reports of {size.strip()} bytes"
+                ours = f"{wall*1e3:.1f} ms ({wall/limit:.1f} ×), {cpu*1e3:.1f} ms CPU, {kib/1024:.1f} MiB"
+                row(what, ours, f"{limit*1e3:.1f} ms", peers, goals[count])
+
+
+def hostile(what, names, text):
+    """A directory of `names` reports that are one file: as expensive as strangers can make it."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        with open(f"{folder}/.one", "w") as file:
+            file.write(text)
+        for number in range(names):
+            os.link(f"{folder}/.one", f"{folder}/stranger-{number:06}.json")
+        command = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder, "--format", "json"]
+        runs = [once(command) for _ in range(3)]
+        wall, kib = statistics.median(run[0] for run in runs), max(run[2] for run in runs)
+        row(what, f"{wall*1e3:.0f} ms, {kib/1024:.1f} MiB resident", "", "", "≤ 1 s, ≤ 64 MiB")
+
+
+def full_of(key, entries):
+    report = {"overall_status": "warning", "current_task": "x" * 1024, key: entries}
+    return json.dumps(report, ensure_ascii=False)
+
+
+def hostile_directories():
+    check = lambda n, **more: {"name": f"{n:03}" + "n" * 125, "status": "error", "message": "é" * 512, **more}
+    metadata = {"metadata": {f"k{n}": "m" * 20 for n in range(1000)}}
+    error = {"message": "panicked at " + "x" * 1000, "timestamp": "2025-06-01T12:00:00Z", "check": "c" * 128}
+    hostile("100,000 small reports", 100_000, '{"overall_status":"healthy"}')
+    hostile("20,000 reports of 1 MiB", 20_000, full_of("junk", ["x" * 60_000] * 17))
+    hostile("20,000 reports with 128 full checks", 20_000, full_of("checks", [check(n) for n in range(128)]))
+    few = [check(n, **metadata) for n in range(18)]
+    hostile("20,000 reports with as much metadata as fits", 20_000, full_of("checks", few))
+    hostile("20,000 reports of 20,000 values", 20_000, full_of("junk", [0] * 19_000))
+    hostile("20,000 reports with 256 errors", 20_000, full_of("recent_errors", [error] * 256))
+    names = ["d" * 120 + f"{n:03}" for n in range(256)]
+    hostile("20,000 reports with 256 dependencies", 20_000, full_of("depends_on", names))
+
+
+def main():
+    constant = "≤ 1.5 × the limit + the constant part"
+    sleepers = [subprocess.Popen(["sleep", "3600"]) for _ in range(100)]
+    try:
+        goals = {10: "≤ 4 ms", 1_000: constant, 10_000: "≤ 70 ms"}
+        reports([str(sleeper.pid) for sleeper in sleepers], goals)
+        hostile_directories()
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+
+
+if __name__ == "__main__":
+    main()
