@@ -32,7 +32,7 @@ fn a_job_that_succeeds_is_finished_until_it_is_due_again() {
 #[test]
 fn a_job_that_fails_keeps_its_exit_code_and_its_last_words() {
     let machine = Machine::new();
-    let script = "echo out; echo 'postgres://me:hunter2@db is away' >&2; exit 3";
+    let script = "echo out; sleep 0.05; echo 'postgres://me:hunter2@db is away' >&2; exit 3";
     let ran = machine.run(&["run", "--service", "backup", "--", "dash", "-c", script]);
     assert_eq!((ran.code, ran.out.as_str()), (3, "out\n"));
     assert_eq!(ran.err, "postgres://me:hunter2@db is away\n", "what passes through is not touched");
@@ -47,7 +47,8 @@ fn a_job_that_fails_keeps_its_exit_code_and_its_last_words() {
     assert!(output.contains("out") && output.contains("postgres://***@db is away"), "{output}");
     let snapshot = machine.snapshot();
     assert_eq!(snapshot.verdict("backup"), ("error", "crashed"));
-    assert!(snapshot.message("backup").contains("exit 3"), "{}", snapshot.message("backup"));
+    let message = snapshot.message("backup");
+    assert!(message.starts_with("failed (exit 3): ") && message.contains("***@db is away"), "{message}");
 }
 
 #[test]
@@ -160,4 +161,48 @@ fn input_is_passed_through_and_a_reader_that_left_ends_nothing() {
         machine.shell(r#""$HEALTHCHECK" run --service flood -- dash -c 'seq 100000; exit 4' | head -1"#);
     assert_eq!(piped.out, "1\n");
     assert_eq!(exit_check(&machine.report_of("flood"))["metadata"]["code"], 4);
+}
+
+/// Whoever reads slowly gets everything, also after the command's end.
+#[test]
+fn a_slow_reader_loses_nothing() {
+    let machine = Machine::new();
+    let script = r#""$HEALTHCHECK" run --service dump -- head -c 300000 /dev/zero | { sleep 1; wc -c; }"#;
+    assert_eq!(machine.shell(script).out.trim(), "300000");
+}
+
+#[test]
+fn what_is_not_reported_is_said_and_the_command_runs() {
+    let machine = Machine::new();
+    let ran = machine.run(&["run", "--service", "job", "--health-dir", "/proc/nowhere", "--", "echo", "ran"]);
+    assert!(ran.err.contains("job is not reported") && ran.err.contains("/proc/nowhere"), "{}", ran.err);
+}
+
+#[test]
+fn a_second_run_of_a_service_says_what_it_is_called() {
+    let machine = Machine::new();
+    let _first = started(&machine, &["--", "sleep", "60"]);
+    let second = machine.run(&["run", "--service", "daemon", "--", "true"]);
+    assert_eq!(second.code, 0);
+    assert!(
+        second.err.contains("daemon was running already: this one was reported as daemon@2"),
+        "{}",
+        second.err
+    );
+}
+
+#[test]
+fn what_nohup_protects_stays_protected() {
+    let machine = Machine::new();
+    let script = r#"trap '' HUP; exec "$HEALTHCHECK" run --service daemon -- dash -c 'echo ready; sleep 60'"#;
+    let mut command = machine.any_command("dash", &["-c", script]);
+    let daemon = Process::start(command.env("HEALTHCHECK", env!("CARGO_BIN_EXE_healthcheck")));
+    assert_eq!(daemon.line(), "ready");
+    daemon.signal(Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(machine.snapshot().verdict("daemon"), ("healthy", "self_reported"));
+    let child = machine.report_of("daemon")["pid"].as_u64().unwrap();
+    machine.shell(&format!("kill -HUP {child}; sleep 0.1"));
+    assert_eq!(machine.snapshot().verdict("daemon"), ("healthy", "self_reported"));
+    machine.shell(&format!("kill -9 {child}"));
 }

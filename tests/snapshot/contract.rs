@@ -98,6 +98,7 @@ fn wrong_usage_is_unknown_and_so_is_nothing_to_judge() {
         assert!(!outcome.err.is_empty());
     }
     assert_eq!(machine.run(&["--help"]).code, 0);
+    assert_eq!(machine.run(&["--exit-code", "simple", "--no-such-flag"]).code, 1, "Docker knows 0 and 1");
     let nothing = machine.run(&["--format", "table"]);
     assert_eq!(nothing.code, 3);
     assert!(nothing.out.contains("no reports in logs/health"), "{}", nothing.out);

@@ -51,6 +51,38 @@ fn an_expected_report_that_stays_unusable_is_an_error() {
     assert_eq!(machine.snapshot().verdict("agent"), ("unknown", "newer_version"));
 }
 
+/// Nobody could look: neither absent nor dead.
+#[test]
+fn an_unreadable_directory_is_unknown_and_not_a_dozen_outages() {
+    let machine = Machine::new();
+    machine.configures("[services.camera]\n");
+    let outcome = machine.run(&["--health-dir", "/proc/version", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(json["services"]["camera"]["cause"], "probe_unavailable", "{json:#}");
+    assert_eq!(outcome.code, 3);
+}
+
+/// What it is to be looked at by does not exist yet, so nobody did.
+#[test]
+fn a_service_that_only_a_probe_could_see_is_not_hidden() {
+    let machine = Machine::new();
+    machine.configures("[services.db]\ncommand = [\"pg_isready\"]\n");
+    machine.reports("core", &beat_of(std::process::id()));
+    let snapshot = machine.snapshot();
+    assert_eq!((snapshot.verdict("db"), snapshot.code), (("unknown", "not_observed"), 3));
+}
+
+/// The file's own time counts, also where the file cannot even be opened.
+#[test]
+fn an_expected_report_that_is_a_link_for_long_is_an_error() {
+    let machine = Machine::new();
+    machine.configures("[services.agent]\n");
+    std::os::unix::fs::symlink("/etc/passwd", machine.health_dir().join("agent.json")).unwrap();
+    assert_eq!(machine.snapshot().verdict("agent"), ("unknown", "report_unreadable"));
+    machine.shell("touch -h -d '10 minutes ago' logs/health/agent.json");
+    assert_eq!(machine.snapshot().verdict("agent"), ("error", "report_unreadable"));
+}
+
 #[test]
 fn the_root_of_several_failures_is_named() {
     let machine = Machine::new();
@@ -65,11 +97,9 @@ fn the_root_of_several_failures_is_named() {
     let snapshot = machine.snapshot();
     assert_eq!(snapshot.json["services"]["wall"]["root"], "db");
     assert_eq!(snapshot.json["services"]["db"]["affects"], json!(["core", "wall"]));
-    let table = machine.run(&["--format", "table"]).out;
-    assert!(
-        table.contains("because of db") && table.contains("also affected: core, wall") || table.contains('…'),
-        "{table}"
-    );
+    let wide = machine.command(&["--format", "table"]).env("COLUMNS", "200").output().unwrap();
+    let table = String::from_utf8_lossy(&wide.stdout).into_owned();
+    assert!(table.contains("(because of db)") && table.contains("; also affected: core, wall"), "{table}");
 }
 
 #[test]

@@ -156,11 +156,11 @@ impl Memory {
                     None => self.learn(Summary::of(&file, name, budget), sight, facts.process, facts.oom),
                 }
             }
-            Err(Unusable { error, changed }) => {
+            Err(Unusable { error, since }) => {
                 if !matches!(facts.process, ProcessSight::NotLooked(_)) {
                     self.process = facts.process;
                 }
-                self.hinder(Hindrance::of(&error), &error.to_string(), changed, now);
+                self.hinder(Hindrance::of(&error), &error.to_string(), since, now);
             }
         }
     }

@@ -96,9 +96,13 @@ impl Sight {
     }
 }
 
+/// A writer that names no boot means this one, if its file is of this boot.
 fn written_age(file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
-    let (theirs, ours) = (file.report.boot_id.as_deref()?, now.boot_id.as_deref()?);
-    let written = file.report.written_boottime_s.filter(|_| theirs == ours)?;
+    let is_of_this_boot = match (file.report.boot_id.as_deref(), now.boot_id.as_deref()) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => !now.is_before_boot(file.modified),
+    };
+    let written = file.report.written_boottime_s.filter(|_| is_of_this_boot)?;
     Some((now.since_boottime(wording::seconds(written))?, AgeEvidence::Written))
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Summary {
     pub(crate) silent_loop: Option<Box<SilentLoop>>,
     pub(crate) exit: Option<Exit>,
     pub(crate) last_words: Option<Box<str>>,
+    /// Why it stopped, as it says.
+    pub(crate) goodbye: Option<Box<str>>,
     pub(crate) write_failures: u64,
 }
 
@@ -127,6 +129,7 @@ impl Summary {
             pid_start_ticks: report.pid_start_ticks,
             silent_loop: silent_loop(report).map(Box::new),
             exit: exit(&report.checks),
+            goodbye: goodbye(report).map(|reason| budget.text(reason)),
             last_words: last_words(report).map(|words| budget.text(words)),
             write_failures: report.write_failures,
         }
@@ -141,7 +144,7 @@ impl Summary {
     pub(crate) fn heap_bytes(&self) -> usize {
         let checks: usize = self.checks.iter().map(CheckLine::bytes).sum();
         let dependencies: usize = self.depends_on.iter().map(|name| size_of_val(name) + name.len()).sum();
-        let texts = [&self.current_task, &self.name_inside, &self.last_words];
+        let texts = [&self.current_task, &self.name_inside, &self.last_words, &self.goodbye];
         let texts: usize = texts.into_iter().flatten().map(|text| text.len() + 16).sum();
         let silent =
             self.silent_loop.as_ref().map_or(0, |silent| size_of::<SilentLoop>() + silent.name.len());
@@ -217,9 +220,9 @@ impl Budget {
 
 /// The name that the report gives itself, where it is another one than its file's.
 fn name_inside(report: &HealthReport, name: &str) -> Option<Box<str>> {
-    let inside = report.service_name.as_deref()?;
     let known = [name, crate::subject::service_type(name)];
-    (!known.contains(&inside)).then(|| wording::name(inside))
+    let mut said = [&report.service_type, &report.service_name].into_iter().flatten();
+    said.find(|said| !known.contains(&said.as_str())).map(|said| wording::name(said))
 }
 
 /// The loop that is furthest beyond its limit.
@@ -239,6 +242,12 @@ fn exit(checks: &[Check]) -> Option<Exit> {
     let metadata = &checks.iter().find(|check| check.name == "exit")?.metadata;
     let number = |key: &str| metadata.get(key)?.as_i64();
     number("signal").map(Exit::Signal).or_else(|| number("code").map(Exit::Code))
+}
+
+/// The reporter keeps the reason in a check of this name.
+fn goodbye(report: &HealthReport) -> Option<&str> {
+    let goodbye = report.checks.iter().find(|check| check.name == "goodbye")?;
+    goodbye.message.as_deref().filter(|_| report.state == Life::Stopped)
 }
 
 /// What is remembered of the errors of a run: the newest panic, else the newest error if it is among the last

@@ -11,7 +11,7 @@ mod terminal;
 
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
-use cli::{Cli, Command, Common, ConfigCommand, Format};
+use cli::{Cli, Command, Common, ConfigCommand, ExitCodes, Format};
 use commands::config::ShowFormat;
 use config::{Config, Surroundings};
 use health_reporter::directory::{self, Environment};
@@ -36,9 +36,16 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
-            ExitCode::from(UNKNOWN)
+            unknown(cli.exit_code)
         }
     }
+}
+
+fn unknown(codes: ExitCodes) -> ExitCode {
+    ExitCode::from(match codes {
+        ExitCodes::Nagios => UNKNOWN,
+        ExitCodes::Simple => 1,
+    })
 }
 
 fn usage(error: &clap::Error) -> ExitCode {
@@ -46,7 +53,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(UNKNOWN),
+        // What was wrong may stand before or after the flag, so it is looked for by itself.
+        _ if std::env::args().any(|argument| argument.ends_with("simple")) => unknown(ExitCodes::Simple),
+        _ => unknown(ExitCodes::Nagios),
     }
 }
 
@@ -59,14 +68,8 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
             let picture = commands::snapshot::look(&config, &dirs(&cli.common, env, &config));
             commands::snapshot::show(&picture, cli.common.format, cli.exit_code, env)
         }
-        Some(Command::Report(report)) => {
-            report.write(&first_dir(&cli.common, env, Some(&load(&given)?))).map(|()| 0)
-        }
-        Some(Command::Run(run)) => {
-            // A command is not refused because of how it would be reported.
-            let config = load(&given).inspect_err(|error| warn!("{error:#}")).ok();
-            Ok(exit_byte(run.run(&first_dir(&cli.common, env, config.as_ref()))))
-        }
+        Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),
+        Some(Command::Run(run)) => Ok(exit_byte(run.run(&writers_dir(&cli.common, env, &given)))),
         Some(Command::Config(command)) => configuration(*command, &given, cli.common.format),
     }
 }
@@ -100,9 +103,10 @@ fn dirs(common: &Common, env: &Environment, config: &Config) -> Vec<PathBuf> {
     directory::resolve(common.health_dir.as_deref(), env, &config.health_dirs, None)
 }
 
-/// Where a writer writes.
-fn first_dir(common: &Common, env: &Environment, config: Option<&Config>) -> PathBuf {
-    let configured = config.map_or(&[][..], |config| &config.health_dirs);
+/// Where a writer writes. Nothing is left unsaid, and no command unrun, because of a wrong configuration.
+fn writers_dir(common: &Common, env: &Environment, given: &Surroundings<'_>) -> PathBuf {
+    let config = load(given).inspect_err(|error| warn!("{error:#}")).ok();
+    let configured = config.as_ref().map_or(&[][..], |config| &config.health_dirs);
     directory::resolve(common.health_dir.as_deref(), env, configured, None).swap_remove(0)
 }
 

@@ -8,7 +8,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let health = Reporter::builder("camera")
         .service_version(env!("CARGO_PKG_VERSION"))
         .interval(Duration::from_secs(2))
-        .depends_on(["storage"])
         .start()?;
     let frames = health.watched_loop("frames", Duration::from_secs(2));
     let capture = health.check("capture");

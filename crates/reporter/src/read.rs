@@ -12,7 +12,7 @@ use crate::report::{HealthReport, MAX_REPORT_BYTES};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -45,8 +45,8 @@ pub struct ReportFile {
 pub struct Unusable {
     /// Why.
     pub error: ReadError,
-    /// Change time of the file, where it could be had.
-    pub changed: Option<Timestamp>,
+    /// Since when the file is as it is: the older of its modification and change time, where they can be had.
+    pub since: Option<Timestamp>,
 }
 
 /// Why a report cannot be used.
@@ -192,13 +192,38 @@ impl Directory {
     ///
     /// Why it cannot be used. No content of the file is in it.
     pub fn read(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Result<ReportFile, Unusable> {
-        let (file, stat) = self.open_report(name).map_err(|error| Unusable { error, changed: None })?;
-        let changed = timestamp(stat.st_ctime, stat.st_ctime_nsec);
-        let unusable = |error| Unusable { error, changed: Some(changed) };
-        read_bounded(&file, &stat, buffer).map_err(unusable)?;
+        self.read_within(name, buffer, MAX_REPORT_BYTES)
+    }
+
+    /// Like [`read`](Self::read), but refuses a file with more than `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_within(
+        &self,
+        name: &ServiceName,
+        buffer: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<ReportFile, Unusable> {
+        buffer.clear();
+        let file = self.open_report(name);
+        let (file, stat) = file.map_err(|error| Unusable { since: self.since(name, &error), error })?;
+        let (modified, changed) = times(&stat);
+        let unusable = |error| Unusable { error, since: Some(modified.min(changed)) };
+        read_bounded(&file, &stat, buffer, limit.min(MAX_REPORT_BYTES)).map_err(unusable)?;
         let (report, dialect) = parse_in_zone(buffer, &self.zone).map_err(unusable)?;
-        let modified = timestamp(stat.st_mtime, stat.st_mtime_nsec);
         Ok(ReportFile { report, dialect, modified, changed, owner_uid: stat.st_uid })
+    }
+
+    /// Since when a file is there that cannot be opened.
+    fn since(&self, name: &ServiceName, error: &ReadError) -> Option<Timestamp> {
+        if *error == ReadError::Missing {
+            return None;
+        }
+        let stat = rustix::fs::statat(&self.fd, format!("{name}{ENDING}"), AtFlags::SYMLINK_NOFOLLOW);
+        let (modified, changed) = times(&stat.ok()?);
+        Some(modified.min(changed))
     }
 
     fn open_report(&self, name: &ServiceName) -> Result<(OwnedFd, Stat), ReadError> {
@@ -238,15 +263,19 @@ fn classify(name: &[u8]) -> Entry {
     }
 }
 
-fn read_bounded(file: &OwnedFd, stat: &Stat, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
+/// When the file was modified, and when it was changed.
+fn times(stat: &Stat) -> (Timestamp, Timestamp) {
+    (timestamp(stat.st_mtime, stat.st_mtime_nsec), timestamp(stat.st_ctime, stat.st_ctime_nsec))
+}
+
+fn read_bounded(file: &OwnedFd, stat: &Stat, buffer: &mut Vec<u8>, limit: usize) -> Result<(), ReadError> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ReadError::Unreadable("no regular file".to_owned()));
     }
     let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
-    if size > MAX_REPORT_BYTES {
-        return Err(too_large());
+    if size > limit {
+        return Err(too_large(limit));
     }
-    buffer.clear();
     // One byte more than it had, to see its end in the same read; a file that grows is read up to the limit.
     buffer.resize(size + 1, 0);
     let mut filled = 0;
@@ -256,17 +285,17 @@ fn read_bounded(file: &OwnedFd, stat: &Stat, buffer: &mut Vec<u8>) -> Result<(),
         if filled < buffer.len() {
             break;
         }
-        if filled > MAX_REPORT_BYTES {
-            return Err(too_large());
+        if filled > limit {
+            return Err(too_large(limit));
         }
-        buffer.resize((filled * 2).min(MAX_REPORT_BYTES + 1), 0);
+        buffer.resize((filled * 2).min(limit + 1), 0);
     }
     buffer.truncate(filled);
     Ok(())
 }
 
-fn too_large() -> ReadError {
-    ReadError::Unreadable(format!("larger than {MAX_REPORT_BYTES} bytes"))
+fn too_large(limit: usize) -> ReadError {
+    ReadError::Unreadable(format!("larger than {limit} bytes"))
 }
 
 fn describe_open(error: Errno) -> ReadError {
@@ -302,14 +331,13 @@ fn timestamp(seconds: i64, nanos: impl TryInto<i32>) -> Timestamp {
 /// println!("{}", camera.report.overall_status);
 /// ```
 pub fn one(path: &Path, name: &ServiceName) -> Result<ReportFile, Unusable> {
-    let directory =
-        Directory::open(path).map_err(|_| Unusable { error: ReadError::Missing, changed: None })?;
+    let directory = Directory::open(path).map_err(|_| Unusable { error: ReadError::Missing, since: None })?;
     directory.read(name, &mut Vec::new())
 }
 
 /// Whether `path` names the directory that `fd` holds, links followed.
 pub(crate) fn same_directory(fd: BorrowedFd<'_>, path: &Path) -> bool {
-    let (ours, theirs) = (rustix::fs::fstat(fd), rustix::fs::statat(CWD, path, rustix::fs::AtFlags::empty()));
+    let (ours, theirs) = (rustix::fs::fstat(fd), rustix::fs::statat(CWD, path, AtFlags::empty()));
     matches!((ours, theirs), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 

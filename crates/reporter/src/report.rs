@@ -294,7 +294,12 @@ pub struct WatchedLoop {
 
 /// Cuts `text` to at most `limit` bytes, at a character, and marks the cut; control characters other than
 /// line feed and tab become U+FFFD, so that no text grows when it is written as JSON.
-pub(crate) fn bounded(text: &str, limit: usize) -> String {
+///
+/// ```
+/// assert_eq!(health_reporter::bounded("a long message", 9), "a long…");
+/// ```
+#[must_use]
+pub fn bounded(text: &str, limit: usize) -> String {
     // Nearly every text is short and plain, and is only copied.
     if text.len() <= limit && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
         return text.to_owned();

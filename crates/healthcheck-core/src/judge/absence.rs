@@ -12,8 +12,7 @@ pub(super) fn missing(case: &Case<'_>) -> Option<Finding> {
     if let Some(instance) = case.instance {
         return Some(represented(&instance.name)).filter(|_| case.is_held);
     }
-    let is_optional = case.settings.is_some_and(|settings| settings.looked_at_from_outside);
-    (case.is_expected() && !is_optional).then(|| never_started(case))
+    case.is_expected().then(|| no_report_since_boot(case))
 }
 
 /// There is a file, of an earlier boot.
@@ -22,7 +21,7 @@ pub(super) fn before_boot(told: &Told<'_>) -> Option<Finding> {
         return None;
     }
     let beat = format!("{} ago", told.age_in_words());
-    let finding = never_started(told.case).because("its report is from before the boot");
+    let finding = no_report_since_boot(told.case).because("its report is from before the boot");
     Some(finding.with("state_before_boot", told.summary.state.as_str()).with("last_beat", &beat))
 }
 
@@ -38,6 +37,19 @@ fn represented(instance: &str) -> Finding {
     Finding::new(Status::Healthy, Cause::SelfReported, &format!("present as {instance}"))
         .because("an instance of it reports, and is judged by itself")
         .with("instance", instance)
+}
+
+/// Where it is looked at in another way too, a report is optional, and its absence says nothing.
+fn no_report_since_boot(case: &Case<'_>) -> Finding {
+    if case.settings.is_some_and(|settings| settings.looked_at_from_outside) {
+        return Finding::new(
+            Status::Unknown,
+            Cause::NotObserved,
+            "no report, and nobody looked from outside",
+        )
+        .because("it is to be looked at from outside, so a report is optional");
+    }
+    never_started(case)
 }
 
 fn never_started(case: &Case<'_>) -> Finding {

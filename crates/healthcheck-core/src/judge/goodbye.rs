@@ -29,13 +29,14 @@ pub(super) fn stopped(told: &Told<'_>) -> Option<Finding> {
         return None;
     }
     let limit = told.case.policy.stopped_after;
-    let is_counted_on = told.case.settings.is_some();
-    let is_too_long = is_counted_on && told.age >= limit;
+    let is_too_long = told.case.is_expected() && told.age >= limit;
     let status = if is_too_long { Status::Warning } else { Status::Healthy };
     let too_long =
         is_too_long.then(|| format!("expected, and stopped for {} or longer", wording::duration(limit)));
-    let may_change = is_counted_on && !is_too_long;
-    let finding = Finding::new(status, Cause::Stopped, "stopped")
+    let may_change = told.case.is_expected() && !is_too_long;
+    let reason = told.summary.goodbye.as_deref();
+    let message = reason.map_or_else(|| "stopped".to_owned(), |reason| format!("stopped: {reason}"));
+    let finding = Finding::new(status, Cause::Stopped, &message)
         .because("it said goodbye")
         .maybe_because(too_long)
         .maybe_because(told.sight.evidence.caveat())
@@ -62,10 +63,9 @@ fn failed(told: &Told<'_>) -> Finding {
         Some(Exit::Code(code)) => format!("failed (exit {code})"),
         None => "failed".to_owned(),
     };
-    let says = super::word::complaint(told.summary);
-    // Who recorded nothing but the end has nothing to add to it.
-    let detail = says.filter(|_| told.summary.exit.is_none()).map(|says| format!("{message}: {says}"));
-    Finding::new(Status::Error, Cause::Crashed, detail.as_deref().unwrap_or(&message))
+    let says = super::word::last_word(told.summary);
+    let message = says.map_or_else(|| message.clone(), |says| format!("{message}: {says}"));
+    Finding::new(Status::Error, Cause::Crashed, &message)
         .because("it says that it finished with an error")
         .maybe_with("exit", told.summary.exit.map(Exit::in_words).as_deref())
         .with("reported", told.summary.worst.as_str())

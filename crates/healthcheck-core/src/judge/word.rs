@@ -42,6 +42,15 @@ pub(super) fn complaint(summary: &Summary) -> Option<String> {
     Some(format!("{overall}{line}{more}"))
 }
 
+/// What a job that failed said of it: with its exit, or else what it complains of.
+pub(super) fn last_word(summary: &Summary) -> Option<String> {
+    let exit = summary.checks.iter().find(|check| &*check.name == "exit");
+    match (exit, summary.exit) {
+        (Some(exit), Some(_)) => Some(exit.message.to_string()).filter(|message| !message.is_empty()),
+        _ => complaint(summary),
+    }
+}
+
 fn in_words(check: &CheckLine) -> String {
     match &*check.message {
         "" => format!("{}: {}", check.name, check.status),

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use health_reporter::Status::{Error, Healthy, Warning};
-use health_reporter::{RecentError, State as Life};
+use health_reporter::{Check, RecentError, State as Life};
 use healthcheck_core::Cause::*;
 use healthcheck_core::ProcessSight::Gone;
 use healthcheck_core::{NotLooked, ProcessSight};
@@ -77,18 +77,34 @@ fn f11_only_a_goodbye_is_a_planned_stop() {
     }
 }
 
+/// Whoever has reported once is expected, and so is who is configured.
 #[test]
-fn f11_a_stop_is_a_warning_after_an_hour_only_where_it_is_counted_on() {
+fn f11_a_stop_is_a_warning_after_an_hour() {
     let mut world = World::new().expecting("camera");
     for name in ["camera", "other"] {
         world.see(name, world.beat(0.0).by(Gone).says(|r| r.state = Life::Stopped));
+        assert_eq!(world.deadline(name), Some(HOUR));
     }
-    assert_eq!((world.deadline("camera"), world.deadline("other")), (Some(HOUR), None));
     assert_eq!(world.wait("camera", HOUR - 1.0), []);
     assert_eq!(world.wait("camera", 1.0)[0].to, Warning);
-    assert_eq!(world.wait("other", HOUR), []);
-    assert_eq!((world.judged("camera"), world.judged("other")), ((Warning, Stopped), (Healthy, Stopped)));
+    assert_eq!(world.wait("other", 0.0)[0].to, Warning);
+    assert_eq!((world.judged("camera"), world.judged("other")), ((Warning, Stopped), (Warning, Stopped)));
     assert!(world.verdict("camera").reasons.contains(&"expected, and stopped for 1 h or longer".into()));
+}
+
+#[test]
+fn a_stop_says_why() {
+    let mut world = World::new();
+    world.see(
+        "camera",
+        world.beat(0.0).says(|r| {
+            r.state = Life::Stopped;
+            let mut goodbye = Check::new("goodbye", Healthy);
+            goodbye.message = Some("SIGTERM".into());
+            r.checks.push(goodbye);
+        }),
+    );
+    assert_eq!(world.verdict("camera").message, "stopped: SIGTERM");
 }
 
 #[test]

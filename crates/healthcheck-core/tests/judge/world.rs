@@ -151,7 +151,7 @@ pub(crate) fn torn() -> ServiceFacts {
 }
 
 pub(crate) fn unusable(error: ReadError, changed: Option<Timestamp>) -> ServiceFacts {
-    ServiceFacts::of_report(Err(Unusable { error, changed }))
+    ServiceFacts::of_report(Err(Unusable { error, since: changed }))
 }
 
 pub(crate) fn process(state: ProcessState) -> ProcessFacts {

@@ -6,7 +6,7 @@ use clap::Args;
 use health_reporter::write::{Claim, Writer};
 use health_reporter::{
     Check, HealthReport, MAX_CHECKS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, SCHEMA_VERSION, ServiceName, State,
-    Status, clock,
+    Status, bounded, clock,
 };
 use jiff::Timestamp;
 use std::io::ErrorKind;
@@ -32,7 +32,7 @@ pub(crate) struct Report {
     /// The check that this is about; the others of the service stay as they are
     #[arg(long, value_name = "NAME", default_value = DEFAULT_CHECK)]
     check: String,
-    /// When the next report is due at the latest, like 5m or 26h; stays as it was if not given
+    /// When the next report is due at the latest, like 5m or 26h; stays as it was if not given, at first 2m
     #[arg(long, value_name = "DURATION", value_parser = cli::deadline)]
     deadline: Option<Duration>,
     /// starting, running, stopping, stopped or finished
@@ -61,7 +61,7 @@ impl Report {
         report.service_type = Some(self.service.service_type().to_owned());
         report.overall_status = report.checks.iter().map(|check| check.status).max().unwrap_or(self.status);
         report.state = self.state.unwrap_or(State::Running);
-        report.current_task = self.task.as_deref().map(|task| cut(task, MAX_MESSAGE_BYTES));
+        report.current_task = self.task.as_deref().map(|task| bounded(task, MAX_MESSAGE_BYTES));
         report.deadline_s = self.deadline.map(|deadline| deadline.as_secs_f64()).or(report.deadline_s);
         report.heartbeat_count += 1;
         report.error_count += u64::from(self.status.is_bad());
@@ -73,24 +73,21 @@ impl Report {
     }
 
     fn record(&self, checks: &mut Vec<Check>, now: Timestamp) -> anyhow::Result<()> {
-        let at = checks.iter().position(|check| check.name == self.check);
+        let name = bounded(&self.check, MAX_NAME_BYTES);
+        let at = checks.iter().position(|check| check.name == name);
         let earlier = at.map(|at| checks.remove(at));
         if checks.len() >= MAX_CHECKS {
             bail!("{} has {MAX_CHECKS} checks, which is the limit: use one of their names", self.service);
         }
         let held = earlier.as_ref().filter(|check| check.status == self.status).and_then(|check| check.since);
-        let mut check = Check::new(cut(&self.check, MAX_NAME_BYTES), self.status);
-        check.message = self.message.as_deref().map(|message| cut(message, MAX_MESSAGE_BYTES));
+        let mut check = Check::new(name, self.status);
+        check.message = self.message.as_deref().map(|message| bounded(message, MAX_MESSAGE_BYTES));
         check.timestamp = Some(now);
         check.since = held.or(Some(now));
         check.count = Some(earlier.and_then(|check| check.count).unwrap_or(0) + 1);
         checks.insert(at.unwrap_or(checks.len()), check);
         Ok(())
     }
-}
-
-fn cut(text: &str, limit: usize) -> String {
-    text[..text.floor_char_boundary(limit)].to_owned()
 }
 
 fn claim(dir: &Path, service: &ServiceName) -> anyhow::Result<Writer> {

@@ -33,7 +33,7 @@ pub(crate) struct Run {
     /// The service; its file is NAME.json
     #[arg(long, value_name = "NAME")]
     service: ServiceName,
-    /// For a job: it must be done again within this time, like 26h
+    /// For a job: it must be done again within this time, like 26h; without it, it is due at no time
     #[arg(long, value_name = "DURATION", value_parser = cli::deadline)]
     deadline: Option<Duration>,
     /// The command and its arguments; no shell is involved
@@ -46,7 +46,7 @@ impl Run {
     /// is wrong with reporting, the command runs.
     pub(crate) fn run(&self, dir: &Path) -> i32 {
         // Before the command is started, or its end could come before anybody listens.
-        let signals = SignalsInfo::<WithOrigin>::new(CAUGHT);
+        let signals = SignalsInfo::<WithOrigin>::new(caught());
         match self.spawn() {
             Ok(child) => self.follow(child, dir, signals),
             Err(error) => self.refused(&error, dir),
@@ -67,6 +67,7 @@ impl Run {
             let record = Record::new(Status::Error).message(problem).metadata("code", code);
             health.record_with(CHECK, record);
             health.finish(self.next_deadline());
+            self.warn_of_what_went_wrong(&health);
         }
         code
     }
@@ -77,7 +78,7 @@ impl Run {
     }
 
     fn follow(&self, mut child: Child, dir: &Path, signals: io::Result<SignalsInfo<WithOrigin>>) -> i32 {
-        let tail = Tail::of(child.stdout.take(), child.stderr.take());
+        let mut tail = Tail::of(child.stdout.take(), child.stderr.take());
         let health = self.reporter(dir, child.id());
         let job = health.as_ref().and_then(|health| self.watch_job(health));
         let ended = match signals {
@@ -88,19 +89,13 @@ impl Run {
             }
         };
         drop(job);
-        let output = tail.finish();
-        match ended {
-            Ok(ended) => {
-                if let Some(health) = health {
-                    self.say_how_it_ended(&health, &ended, &output);
-                }
-                ended.code()
-            }
-            Err(error) => {
-                warn!("cannot wait for the command: {error}");
-                NOT_RUN
-            }
+        let code = ended.as_ref().map_or(NOT_RUN, Ended::code);
+        match ended.ok().zip(health) {
+            Some((ended, health)) => self.say_how_it_ended(&health, &ended, &tail.so_far()),
+            None => warn!("how the command ended is not reported"),
         }
+        tail.drain();
+        code
     }
 
     /// A job that is still at it when it should have been done again hangs.
@@ -109,12 +104,25 @@ impl Run {
     }
 
     fn say_how_it_ended(&self, health: &Reporter, ended: &Ended, output: &str) {
-        if let Some(signal) = ended.stopped_by() {
-            health.stop(&format!("stopped by {signal}"));
-            return;
+        match ended.stopped_by() {
+            Some(signal) => health.stop(&format!("stopped by {signal}")),
+            None => {
+                health.record_with(CHECK, ended.record(output));
+                health.finish(self.next_deadline());
+            }
         }
-        health.record_with(CHECK, ended.record(output));
-        health.finish(self.next_deadline());
+        self.warn_of_what_went_wrong(health);
+    }
+
+    fn warn_of_what_went_wrong(&self, health: &Reporter) {
+        if let Some(failure) = health.last_error().filter(|_| health.write_failures() > 0) {
+            warn!("{} is not reported: {}", self.service, failure.message);
+        }
+        let file = health.file();
+        let name = file.as_deref().and_then(Path::file_stem).and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|name| *name != self.service.as_str()) {
+            warn!("{} was running already: this one was reported as {name}", self.service);
+        }
     }
 
     /// A command without a deadline is not due at any time.
@@ -138,25 +146,33 @@ impl Ended {
     /// The signal after which the command ended as it was asked to: by it, or in success.
     fn stopped_by(&self) -> Option<&'static str> {
         let signal = self.asked_by?;
-        let as_asked = self.status.success() || self.code() == SIGNAL_BASE + signal;
+        // Many take SIGHUP for a request to read their configuration again.
+        let is_done = self.status.success() && signal != SIGHUP;
+        let as_asked = is_done || self.code() == SIGNAL_BASE + signal;
         as_asked.then(|| signal_name(signal).unwrap_or("a signal"))
     }
 
+    /// The last line of what it said is why, as far as anybody knows.
     fn record(&self, output: &str) -> Record<'static> {
-        let record = match (self.status.code(), self.status.signal()) {
-            (Some(0), _) => Record::new(Status::Healthy).message("exit code 0").metadata("code", 0),
-            (Some(code), _) => {
-                Record::new(Status::Error).message(format!("exit code {code}")).metadata("code", code)
-            }
-            (None, signal) => {
-                let signal = signal.unwrap_or_default();
-                let name = signal_name(signal).unwrap_or("unknown");
-                let message = format!("killed by signal {signal} ({name})");
-                Record::new(Status::Error).message(message).metadata("signal", signal)
-            }
+        let status = if self.status.success() { Status::Healthy } else { Status::Error };
+        let record = match self.status.signal() {
+            Some(signal) => Record::new(status).metadata("signal", signal),
+            None => Record::new(status).metadata("code", self.code()),
         };
-        if output.is_empty() { record } else { record.metadata("output", output) }
+        if output.is_empty() {
+            return record;
+        }
+        let last_line = output.lines().next_back().unwrap_or_default().to_owned();
+        record.message(last_line).metadata("output", output)
     }
+}
+
+/// The signals that are passed on. Those that are ignored stay so, or `nohup` would protect nobody.
+fn caught() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    CAUGHT.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
 }
 
 fn wait_passing_signals_on(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result<Ended> {

@@ -25,7 +25,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
     let (state, remarks) = reports::look(dirs, &expected, &processes, judge);
     let is_absent = |subject: &Subject| state.verdict(subject).is_none();
     let absent: Vec<_> = policy.expected().filter(is_absent).collect();
-    let state = absent.iter().fold(state, |state, subject| judge(state, reports::absent(&subject.name)));
+    let state = absent.iter().fold(state, |state, subject| judge(state, remarks.absence_of(&subject.name)));
     let snapshot = Snapshot::taken(state, &now, &policy);
     let nothing_found = snapshot.services.is_empty();
     Picture {
@@ -67,36 +67,38 @@ fn service(settings: &ServiceSettings) -> ServicePolicy {
 fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut remark = |about, status, message| remarks.push(Remark { about, status, message });
-    if nothing_found {
-        remark("health_dir", Status::Unknown, nothing_in(dirs));
-    }
-    for (dir, error) in &found.unreadable_dirs {
+    for (dir, error) in found.unreadable_dirs() {
         remark("health_dir", Status::Unknown, format!("cannot read {}: {error}", dir.display()));
     }
+    if nothing_found && found.unreadable_dirs().next().is_none() {
+        remark("health_dir", Status::Unknown, nothing_in(dirs));
+    }
     if found.rejected_count > 0 {
-        let names = found.rejected.join(", ");
+        let (count, names) = (counted(found.rejected_count, "file"), found.rejected.join(", "));
         remark(
             "rejected_files",
             Status::Warning,
-            format!("{} files whose names are no service's: {names}", found.rejected_count),
+            format!("{count} with a name that no service can have: {names}"),
         );
     }
     if found.left_out > 0 {
-        remark(
-            "left_out",
-            Status::Warning,
-            format!("{} reports were not read: too many, or too large", found.left_out),
-        );
+        let limit = health_reporter::read::MAX_FILES;
+        let count = counted(found.left_out, "report");
+        remark("left_out", Status::Warning, format!("{count} not read: {limit} are, by name"));
     }
     if let Some(first) = found.twice.first() {
-        let count = found.twice.len();
+        let count = counted(found.twice.len(), "service");
         remark(
             "twice",
             Status::Warning,
-            format!("{count} services report in two directories, {first} among them: the first counts"),
+            format!("{count} in two directories, {first} among them: the first counts"),
         );
     }
     remarks
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Says where was looked, and where something is.
@@ -110,7 +112,11 @@ fn nothing_in(dirs: &[PathBuf]) -> String {
             list(dirs)
         );
     }
-    format!("no reports in {}, but there are some in {}: use --health-dir", list(dirs), list(&elsewhere))
+    format!(
+        "no reports in {}, but there are some in {}: --health-dir says where to look",
+        list(dirs),
+        list(&elsewhere)
+    )
 }
 
 /// Shows the picture on the standard output, and returns the exit code.

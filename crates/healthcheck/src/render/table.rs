@@ -2,8 +2,9 @@
 
 use super::text::{fit, pad, printable, width};
 use super::{Mode, Picture};
-use health_reporter::Status;
+use health_reporter::{State, Status};
 use healthcheck_core::{Capacity, Cause, ServiceView, wording};
+use jiff::Timestamp;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ pub(crate) struct Surface {
 pub(crate) fn write(picture: &Picture, surface: Surface, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table { surface, out };
     table.head(picture)?;
-    table.remarks(picture)?;
     table.attention(picture)?;
+    table.remarks(picture)?;
     table.well(picture)?;
     table.resources(picture)
 }
@@ -67,32 +68,35 @@ impl Table<'_> {
         let longest = bad.iter().map(|view| width(&view.subject.name)).max().unwrap_or(0);
         let name_columns = longest.clamp(*NAME_COLUMNS.start(), *NAME_COLUMNS.end());
         for view in bad {
-            self.row(view, name_columns)?;
+            self.row(view, name_columns, picture.snapshot.timestamp)?;
         }
         Ok(())
     }
 
-    fn row(&mut self, view: &ServiceView, name_columns: usize) -> io::Result<()> {
+    /// On one line with what it was doing, or on as many as the cause needs.
+    fn row(&mut self, view: &ServiceView, name_columns: usize, now: Timestamp) -> io::Result<()> {
         let verdict = &view.subject;
         let name = pad(&fit(&verdict.name, name_columns), name_columns);
         let label = format!("{} {name}{GAP}{:STATUS_COLUMNS$}", symbol(verdict.status), verdict.status);
-        let room = self.surface.columns.saturating_sub(width(&label) + GAP.len());
-        let (message, aside) = (message(view), aside(view));
+        let indent = width(&label) + GAP.len();
+        let room = self.surface.columns.saturating_sub(indent).max(MIN_MESSAGE_COLUMNS);
+        let (message, aside) = (message(view, now), aside(view));
         let label = self.coloured(verdict.status, &label);
-        let aside_room = room.saturating_sub(width(&message).max(MIN_MESSAGE_COLUMNS) + GAP.len());
-        if aside.is_empty() || aside_room < width(&aside).min(MIN_MESSAGE_COLUMNS) {
-            return writeln!(self.out, "{label}{GAP}{}", fit(&message, room));
+        let aside_room = room.saturating_sub(width(&message) + GAP.len());
+        if width(&message) > room || aside_room < width(&aside).min(MIN_MESSAGE_COLUMNS) {
+            let lines = wrapped(&message, room).join(&format!("\n{}", " ".repeat(indent)));
+            return writeln!(self.out, "{label}{GAP}{lines}");
         }
-        let aside = fit(&aside, aside_room).into_owned();
-        let message = pad(&message, room - width(&aside));
-        writeln!(self.out, "{label}{GAP}{message}{aside}")
+        let aside = fit(&aside, aside_room);
+        let line = format!("{}{aside}", pad(&message, room - width(&aside)));
+        writeln!(self.out, "{label}{GAP}{}", line.trim_end())
     }
 
     /// Those that are well, one after the other.
     fn well(&mut self, picture: &Picture) -> io::Result<()> {
         let mut line = 0;
         for view in picture.snapshot.services.iter().filter(|view| is_well(view)) {
-            let text = in_short(view);
+            let text = in_short(view, picture.snapshot.timestamp);
             if line > 0 && line + GAP.len() + width(&text) > self.surface.columns {
                 writeln!(self.out)?;
                 line = 0;
@@ -139,10 +143,10 @@ fn is_well(view: &ServiceView) -> bool {
     view.subject.status == Status::Healthy
 }
 
-fn message(view: &ServiceView) -> String {
+fn message(view: &ServiceView, now: Timestamp) -> String {
     let verdict = &view.subject;
     let message = if verdict.message.is_empty() { verdict.cause.as_str() } else { &verdict.message };
-    let mut text = printable(message).into_owned();
+    let mut text = printable(message).into_owned() + &since_when(view, now);
     if let Some(root) = &view.root {
         text = format!("{text} (because of {})", printable(root));
     }
@@ -150,6 +154,23 @@ fn message(view: &ServiceView) -> String {
         text = format!("{text}; also affected: {}", printable(&view.affects.join(", ")));
     }
     text
+}
+
+/// Since when it is so, where the message does not say it already.
+fn since_when(view: &ServiceView, now: Timestamp) -> String {
+    let Some(held) = held(view, now) else { return String::new() };
+    match view.subject.cause {
+        Cause::Crashed if view.state == Some(State::Finished) => format!(", {held} ago"),
+        Cause::Crashed | Cause::OomKilled | Cause::Hung | Cause::Overdue | Cause::NeverStarted => {
+            String::new()
+        }
+        _ => format!(", for {held}"),
+    }
+}
+
+fn held(view: &ServiceView, now: Timestamp) -> Option<String> {
+    let held = Duration::try_from(now.duration_since(view.subject.since)).ok()?;
+    (held >= Duration::from_secs(1)).then(|| wording::duration(held))
 }
 
 /// What stands on the right: what it was doing, else when it last said something.
@@ -165,12 +186,13 @@ fn aside(view: &ServiceView) -> String {
 }
 
 /// `● core`, or with its goodbye: `■ agent stopped 5 min ago`.
-fn in_short(view: &ServiceView) -> String {
+fn in_short(view: &ServiceView, now: Timestamp) -> String {
     let verdict = &view.subject;
-    if verdict.cause.is_planned() {
-        return format!("■ {} {}", verdict.name, printable(&verdict.message));
+    if !verdict.cause.is_planned() {
+        return format!("{} {}", symbol(verdict.status), verdict.name);
     }
-    format!("{} {}", symbol(verdict.status), verdict.name)
+    let ago = held(view, now).map(|held| format!(" {held} ago")).unwrap_or_default();
+    format!("■ {} {}{ago}", verdict.name, verdict.cause)
 }
 
 fn percent(capacity: Capacity) -> String {

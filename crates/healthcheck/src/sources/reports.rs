@@ -2,9 +2,9 @@
 
 use super::processes::Processes;
 use health_reporter::read::{Directory, Listing, ReadError, ReportFile, Unusable};
-use health_reporter::{ServiceName, clock};
+use health_reporter::{MAX_REPORT_BYTES, ServiceName, clock};
 use healthcheck_core::{
-    Facts, FileSystem, NotLooked, Observation, ProcessSight, ServiceFacts, State, Subject,
+    Facts, FileSystem, NotLooked, Observation, ProbeError, ProcessSight, ServiceFacts, State, Subject,
 };
 use rustix::fs::StatVfsMountFlags;
 use std::collections::{HashMap, HashSet};
@@ -20,18 +20,20 @@ const PORTION: usize = 32;
 /// Below this many reports another thread costs more than it brings.
 const WORTH_A_THREAD: usize = 128;
 const MAX_THREADS: usize = 4;
-/// What is read of services that nobody expects, in all: large files must not use up the time of the others.
-const MAX_UNEXPECTED_BYTES: usize = 64 * 1024 * 1024;
+/// What is read in all of large files that nobody expects: they must not use up the time of the others.
+const MAX_LARGE_BYTES: usize = 32 * 1024 * 1024;
+/// An ordinary report is smaller, and is always read.
+const LARGE_BYTES: usize = 8 * 1024;
 
 /// What cannot be said of any one service.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
-    /// Directories that could not be read, and why.
-    pub(crate) unreadable_dirs: Vec<(PathBuf, io::Error)>,
+    /// Directories that could not be opened, and why.
+    unopened_dirs: Vec<(PathBuf, io::Error)>,
     /// Names that are no service's, escaped for showing, and how many there are.
     pub(crate) rejected: Vec<String>,
     pub(crate) rejected_count: usize,
-    /// Reports that were not read, because there were too many, or too much in them.
+    /// Reports that were not read, because there were too many.
     pub(crate) left_out: usize,
     /// Services with a report in more than one directory; the first counts.
     pub(crate) twice: Vec<ServiceName>,
@@ -56,17 +58,28 @@ pub(crate) fn look(
             Ok((listing, directory)) => {
                 let names = remarks.take(listing, &mut names, dirs.len() > 1);
                 let watch = Watch::of(&directory, &names, &is_expected, &eyes);
-                let (learned, left_out) = watch.look(&judge);
-                state = state.merge(learned);
-                remarks.left_out += left_out;
+                state = state.merge(watch.look(&judge));
             }
-            Err(error) => remarks.unreadable_dirs.push((dir.clone(), error)),
+            Err(error) => remarks.unopened_dirs.push((dir.clone(), error)),
         }
     }
     (state, remarks)
 }
 
 impl Remarks {
+    /// Directories that are there, or should be, and cannot be read. One that does not exist yet is just empty.
+    pub(crate) fn unreadable_dirs(&self) -> impl Iterator<Item = &(PathBuf, io::Error)> {
+        self.unopened_dirs.iter().filter(|(_, error)| error.kind() != io::ErrorKind::NotFound)
+    }
+
+    /// An expected service of which no report was found: it is absent only where everything could be read.
+    pub(crate) fn absence_of(&self, service: &str) -> Observation {
+        match self.unreadable_dirs().next() {
+            Some((dir, error)) => not_looked_for(service, dir, error),
+            None => absent(service),
+        }
+    }
+
     /// The names that are to be read: those that no earlier directory had.
     fn take(
         &mut self,
@@ -108,12 +121,12 @@ impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
         eyes: &'a Eyes<'a>,
     ) -> Self {
         let file_system = file_system(directory);
-        let (next, bytes_left) = (AtomicUsize::new(0), AtomicUsize::new(MAX_UNEXPECTED_BYTES));
+        let (next, bytes_left) = (AtomicUsize::new(0), AtomicUsize::new(MAX_LARGE_BYTES));
         Self { directory, names, is_expected, eyes, file_system, next, bytes_left }
     }
 
-    /// What was learned, and how many reports were left out.
-    fn look(&self, judge: &(impl Fn(State, Observation) -> State + Sync)) -> (State, usize) {
+    /// What was learned.
+    fn look(&self, judge: &(impl Fn(State, Observation) -> State + Sync)) -> State {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let worth = (self.names.len() / WORTH_A_THREAD).min(MAX_THREADS);
         let threads = if worth > 1 { worth.min(cores()) } else { 1 };
@@ -122,24 +135,19 @@ impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
             let own = self.look_at_some(judge);
             let others =
                 others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            others.fold(own, |(state, left_out), (more, more_left_out)| {
-                (state.merge(more), left_out + more_left_out)
-            })
+            others.fold(own, State::merge)
         })
     }
 
-    fn look_at_some(&self, judge: &impl Fn(State, Observation) -> State) -> (State, usize) {
-        let (mut state, mut left_out) = (State::announcing(self.names.len()), 0);
+    fn look_at_some(&self, judge: &impl Fn(State, Observation) -> State) -> State {
+        let mut state = State::announcing(self.names.len());
         let mut buffer = Vec::new();
         while let Some(portion) = self.next_portion() {
             for name in portion {
-                match self.look_at(name, &mut buffer) {
-                    Some(observation) => state = judge(state, observation),
-                    None => left_out += 1,
-                }
+                state = judge(state, self.look_at(name, &mut buffer));
             }
         }
-        (state, left_out)
+        state
     }
 
     fn next_portion(&self) -> Option<&[ServiceName]> {
@@ -147,18 +155,27 @@ impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
         Some(&rest[..rest.len().min(PORTION)]).filter(|portion| !portion.is_empty())
     }
 
-    /// Nothing where enough was read of those that nobody expects.
-    fn look_at(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Option<Observation> {
-        if self.bytes_left.load(Ordering::Relaxed) == 0 && !(self.is_expected)(name) {
-            return None;
-        }
-        buffer.clear();
+    fn look_at(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Observation {
         let started = Instant::now();
-        let report = self.directory.read(name, buffer);
-        let took = started.elapsed();
-        let less = |left: usize| Some(left.saturating_sub(buffer.len()));
-        let _ = self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        Some(self.eyes.observation(name, report, took, self.file_system))
+        let report = self.read(name, buffer);
+        let mut facts = self.eyes.facts(report, self.file_system);
+        if has_died(&facts) {
+            // It may have said goodbye, or started anew, since its report was read.
+            facts = self.eyes.facts_anew(self.read(name, buffer), self.file_system);
+        }
+        observation(Subject::from(name), facts, started.elapsed())
+    }
+
+    fn read(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Result<ReportFile, Unusable> {
+        let is_expected = (self.is_expected)(name);
+        let is_spent = !is_expected && self.bytes_left.load(Ordering::Relaxed) == 0;
+        let limit = if is_spent { LARGE_BYTES } else { MAX_REPORT_BYTES };
+        let report = self.directory.read_within(name, buffer, limit);
+        if !is_expected && buffer.len() > LARGE_BYTES {
+            let less = |left: usize| Some(left.saturating_sub(buffer.len()));
+            let _ = self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+        report
     }
 }
 
@@ -170,15 +187,17 @@ struct Eyes<'a> {
 }
 
 impl Eyes<'_> {
-    fn observation(
-        &self,
-        name: &ServiceName,
-        report: Result<ReportFile, Unusable>,
-        took: Duration,
-        file_system: FileSystem,
-    ) -> Observation {
+    fn facts(&self, report: Result<ReportFile, Unusable>, file_system: FileSystem) -> ServiceFacts {
         let process = report.as_ref().map_or_else(|_| ProcessSight::default(), |file| self.process(file));
-        observation(Subject::from(name), ServiceFacts { report, process, file_system, oom: None }, took)
+        ServiceFacts { report, process, file_system, oom: None }
+    }
+
+    /// The same, with a new look at the process.
+    fn facts_anew(&self, report: Result<ReportFile, Unusable>, file_system: FileSystem) -> ServiceFacts {
+        if let Some(pid) = report.as_ref().ok().and_then(|file| file.report.pid) {
+            self.seen().remove(&pid);
+        }
+        self.facts(report, file_system)
     }
 
     fn process(&self, file: &ReportFile) -> ProcessSight {
@@ -210,14 +229,34 @@ fn file_system(directory: &Directory) -> FileSystem {
     if stat.f_bavail == 0 || has_no_inodes { FileSystem::Full } else { FileSystem::Free }
 }
 
+/// Whether its process ended and its report, as it was read before, has no goodbye.
+fn has_died(facts: &ServiceFacts) -> bool {
+    let Ok(file) = &facts.report else { return false };
+    let is_gone = match &facts.process {
+        ProcessSight::NotLooked(_) => false,
+        ProcessSight::Gone => true,
+        ProcessSight::Seen(process) => {
+            let is_another = file.report.pid_start_ticks.is_some_and(|ticks| ticks != process.start_ticks);
+            process.state.has_ended() || is_another
+        }
+    };
+    is_gone && !file.report.state.is_goodbye()
+}
+
 fn observation(subject: Subject, facts: ServiceFacts, took: Duration) -> Observation {
     Observation { subject, outcome: Ok(Facts::Service(Box::new(facts))), took }
 }
 
 /// The report of a service that should have one, and has none.
-pub(crate) fn absent(name: &str) -> Observation {
-    let facts = ServiceFacts::of_report(Err(Unusable { error: ReadError::Missing, changed: None }));
+fn absent(name: &str) -> Observation {
+    let facts = ServiceFacts::of_report(Err(Unusable { error: ReadError::Missing, since: None }));
     observation(Subject::service(name), facts, Duration::ZERO)
+}
+
+/// The report of a service that nobody could look for.
+fn not_looked_for(name: &str, dir: &Path, error: &io::Error) -> Observation {
+    let problem = ProbeError::new(format!("cannot read {}: {error}", dir.display()));
+    Observation { subject: Subject::service(name), outcome: Err(problem), took: Duration::ZERO }
 }
 
 /// Directories other than `dirs` that have reports: for whoever looked in the wrong place.

@@ -408,7 +408,7 @@ fn a_buffer_of_the_last_report_does_not_shine_through() {
     assert_eq!(read("long").unwrap().report.overall_status, Status::Healthy);
     assert_eq!(read("short").unwrap().report.overall_status, Status::Error);
     let empty = read("empty").unwrap_err();
-    assert!(empty.error.to_string().contains("torn or empty") && empty.changed.is_some());
+    assert!(empty.error.to_string().contains("torn or empty") && empty.since.is_some());
     assert!(read("large").unwrap_err().error.to_string().contains("larger than 1048576 bytes"));
 }
 
