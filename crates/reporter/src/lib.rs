@@ -31,6 +31,7 @@
 //! a runtime · `sd-notify`: READY, STATUS, WATCHDOG and STOPPING follow the report · `schema`: the JSON Schema.
 #![warn(missing_docs)]
 
+mod builder;
 mod check;
 pub mod clock;
 pub mod directory;
@@ -58,13 +59,19 @@ mod trace;
 mod watched;
 pub mod write;
 
+pub use builder::{Builder, StartError};
 pub use check::{CheckHandle, MetadataValue, Record};
 pub use mask::mask_credentials;
 pub use name::{InvalidName, MAX_SERVICE_NAME_BYTES, MAX_SLOTS, ServiceName};
 pub use pulse::{FlushError, WriteFailure};
 pub use report::*;
-pub use reporter::{Builder, Reporter, StartError};
+pub use reporter::Reporter;
 pub use status::{State, Status, UnknownWord};
 #[cfg(feature = "tracing")]
 pub use trace::HealthLayer;
 pub use watched::LoopHandle;
+
+/// What the first page shows must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FirstPage;
