@@ -11,8 +11,8 @@ if ! command -v cc >/dev/null; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
 fi
 echo "building, which takes a few minutes the first time …"
-cargo build --release --quiet --package healthcheck
-cargo build --release --quiet --package health-reporter --all-features --examples
+cargo build --release --quiet --package healthcheck --package health-reporter \
+    --bin healthcheck --example camera --example transcoder --example recorder
 
 bin=$PWD/target/release
 seconds=600
