@@ -14,7 +14,7 @@ echo "building, which takes a few minutes the first time …"
 cargo build --release --quiet --package healthcheck --package health-reporter \
     --bin healthcheck --example camera --example transcoder --example recorder
 
-bin=$PWD/target/release
+bin=${CARGO_TARGET_DIR:-$PWD/target}/release
 seconds=600
 start() { setsid "$@" >>logs/examples.log 2>&1 </dev/null & }
 mkdir -p logs/health
