@@ -6,4 +6,4 @@ mod process;
 
 pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
 pub(crate) use patience::{PATIENCE, eventually};
-pub(crate) use process::{Process, example, run};
+pub(crate) use process::{Parent, Process, example, run};

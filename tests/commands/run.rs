@@ -1,6 +1,6 @@
 //! `healthcheck run -- CMD`.
 
-use crate::support::{Machine, Process, eventually};
+use crate::support::{Machine, Parent, Process, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::io::Write;
@@ -11,11 +11,11 @@ fn exit_check(report: &Value) -> Value {
     checks.iter().find(|check| check["name"] == "exit").cloned().unwrap()
 }
 
-fn started(machine: &Machine, arguments: &[&str]) -> Process {
+fn started(machine: &Machine, arguments: &[&str]) -> Parent {
     let process =
         Process::start(&mut machine.command(&[&["run", "--service", "daemon"], arguments].concat()));
     eventually("its report", || machine.health_dir().join("daemon.json").exists().then_some(()));
-    process
+    Parent(process)
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn what_nohup_protects_stays_protected() {
     let machine = Machine::new();
     let script = r#"trap '' HUP; exec "$HEALTHCHECK" run --service daemon -- dash -c 'echo ready; sleep 60'"#;
     let mut command = machine.any_command("dash", &["-c", script]);
-    let daemon = Process::start(command.env("HEALTHCHECK", env!("CARGO_BIN_EXE_healthcheck")));
+    let daemon = Parent(Process::start(command.env("HEALTHCHECK", env!("CARGO_BIN_EXE_healthcheck"))));
     assert_eq!(daemon.line(), "ready");
     daemon.signal(Signal::HUP);
     std::thread::sleep(std::time::Duration::from_millis(100));

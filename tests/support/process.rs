@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An example program of the workspace, which `cargo test --workspace --all-features` builds with the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -96,6 +96,34 @@ impl Process {
     #[track_caller]
     pub(crate) fn ended(&mut self) -> ExitStatus {
         eventually("the end of the process", || self.child.try_wait().unwrap())
+    }
+}
+
+/// A program that ends others with it when it is asked to end, and would leave them behind if it were killed.
+#[derive(Debug)]
+pub(crate) struct Parent(pub(crate) Process);
+
+impl std::ops::Deref for Parent {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Parent {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let started = Instant::now();
+        while matches!(self.0.child.try_wait(), Ok(None)) && started.elapsed() < Duration::from_secs(2) {
+            let _ = kill_process(Pid::from_child(&self.0.child), Signal::TERM);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
