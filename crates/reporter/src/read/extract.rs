@@ -284,12 +284,96 @@ fn time(key: &str, value: &Json<'_>, zone: &TimeZone) -> Result<Timestamp, Strin
     let Json::Text(text) = value else {
         return Err(format!("{key}: expected a text, found {}", value.kind()));
     };
+    if let Some(time) = as_written(text) {
+        return Ok(time);
+    }
     let local = |time: DateTime| time.to_zoned(zone.clone()).map(|zoned: Zoned| zoned.timestamp());
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<DateTime>().and_then(local))
         .map_err(|_| format!("{key}: no RFC 3339 time"))
 }
 
+/// A time exactly as this crate writes it, `2025-06-01T12:00:00.031125615Z`: nearly all are, and there are many.
+fn as_written(text: &str) -> Option<Timestamp> {
+    let (date_time, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
+    let [y, yy, yyy, yyyy, b'-', m, mm, b'-', d, dd, b'T', h, hh, b':', min, minn, b':', s, ss] =
+        *date_time.as_bytes()
+    else {
+        return None;
+    };
+    let nanos = match fraction.strip_prefix('.') {
+        Some(digits) if (1..=9).contains(&digits.len()) => number_of(digits.bytes())? * NANOS[digits.len()],
+        Some(_) => return None,
+        None => 0,
+    };
+    let two = |tens, ones| number_of([tens, ones].into_iter());
+    let date = (number_of([y, yy, yyy, yyyy].into_iter())?, two(m, mm)?, two(d, dd)?);
+    let (hour, minute, second) = (two(h, hh)?, two(min, minn)?, two(s, ss)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = ((days(date)? * 24 + hour) * 60 + minute) * 60 + second;
+    Timestamp::new(seconds, i32::try_from(nanos).ok()?).ok()
+}
+
+/// By how much so many digits of a fraction are to be multiplied.
+const NANOS: [i64; 10] = [0, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+
+fn number_of(mut digits: impl Iterator<Item = u8>) -> Option<i64> {
+    digits.try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
+}
+
+/// Days from 1970 to a date of the years 1970 to 2099, in which each fourth year is a leap year.
+fn days((year, month, day): (i64, i64, i64)) -> Option<i64> {
+    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    const LENGTH: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let at = usize::try_from(month - 1).ok()?;
+    let is_leap = year % 4 == 0;
+    let length = LENGTH.get(at)? + i64::from(is_leap && month == 2);
+    if !(1970..2100).contains(&year) || !(1..=length).contains(&day) {
+        return None;
+    }
+    let leap_days = (year - 1969) / 4 + i64::from(is_leap && month > 2);
+    Some((year - 1970) * 365 + leap_days + BEFORE[at] + day - 1)
+}
+
 fn is_naive(text: &str) -> bool {
-    text.parse::<Timestamp>().is_err() && text.parse::<DateTime>().is_ok()
+    !text.ends_with('Z') && text.parse::<Timestamp>().is_err() && text.parse::<DateTime>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_day_as_written_is_what_the_calendar_says() {
+        let day = jiff::SignedDuration::from_hours(24);
+        let mut time: Timestamp = "1970-01-01T23:59:59.031125615Z".parse().unwrap();
+        while time.as_second() < 4_102_444_800 {
+            assert_eq!(as_written(&time.to_string()), Some(time));
+            time += day;
+        }
+        assert_eq!(as_written(&time.to_string()), None, "from 2100 on the calendar is asked");
+    }
+
+    #[test]
+    fn what_is_not_as_written_is_left_to_the_calendar() {
+        for (text, is_known) in [
+            ("2025-06-01T12:00:00Z", true),
+            ("2024-02-29T12:00:00.5Z", true),
+            ("2025-02-29T12:00:00Z", false),
+            ("2025-13-01T12:00:00Z", false),
+            ("2025-00-01T12:00:00Z", false),
+            ("2025-06-00T12:00:00Z", false),
+            ("2025-06-01T24:00:00Z", false),
+            ("2025-06-01T12:00:60Z", false),
+            ("2025-06-01T12:00:00.Z", false),
+            ("2025-06-01T12:00:00.0123456789Z", false),
+            ("2025-06-01T12:00:00+02:00", false),
+            ("2025-06-01T12:00:0éZ", false),
+            ("Z", false),
+        ] {
+            assert_eq!(as_written(text), text.parse().ok().filter(|_| is_known), "{text}");
+        }
+    }
 }
