@@ -1,10 +1,10 @@
 //! Named checks: what is recorded, and the handle for hot paths.
 
+use crate::Status;
+use crate::clock::Tick;
 use crate::guarded::Guarded;
 use crate::report::{self, Check, MAX_MESSAGE_BYTES, MAX_METADATA_ENTRIES, MAX_NAME_BYTES, bounded};
 use crate::shared::Shared;
-use crate::{Status, clock};
-use jiff::Timestamp;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -139,8 +139,8 @@ pub(crate) struct Latest {
     message: String,
     metadata: Vec<(String, MetadataValue)>,
     duration: Option<Duration>,
-    recorded: Timestamp,
-    since: Timestamp,
+    recorded: Tick,
+    since: Tick,
     count: u64,
 }
 
@@ -150,7 +150,7 @@ impl Latest {
     }
 
     /// A record without metadata and duration takes the place of one that had them.
-    pub(crate) fn replace(&mut self, status: Status, message: &str, now: Timestamp) -> Change {
+    pub(crate) fn replace(&mut self, status: Status, message: &str, now: Tick) -> Change {
         self.duration = None;
         let had_metadata = !self.metadata.is_empty();
         self.metadata.clear();
@@ -161,7 +161,7 @@ impl Latest {
     }
 
     /// The hot path: nothing is allocated when nothing changed.
-    fn update(&mut self, status: Status, message: &str, now: Timestamp) -> Change {
+    fn update(&mut self, status: Status, message: &str, now: Tick) -> Change {
         self.recorded = now;
         self.count += 1;
         let mut change = Change::Nothing;
@@ -196,10 +196,10 @@ impl Latest {
             name: name.to_owned(),
             status: self.status?,
             message: (!self.message.is_empty()).then(|| self.message.clone()),
-            timestamp: Some(self.recorded),
+            timestamp: Some(self.recorded.timestamp()),
             metadata: self.metadata.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
             duration_ms: self.duration.map(milliseconds),
-            since: Some(self.since),
+            since: Some(self.since.timestamp()),
             count: Some(self.count),
         })
     }
@@ -242,7 +242,7 @@ impl CheckHandle {
     /// Records `status` and why. Does no I/O; allocates nothing if it says what it said before.
     pub fn record(&self, status: Status, message: &str) {
         let message = self.labelled(message);
-        let now = clock::coarse_wall();
+        let now = Tick::now();
         let change = self.cell.write(|latest| latest.replace(status, &message, now));
         self.shared.changed(change.unwrap_or(Change::Nothing));
     }
@@ -259,7 +259,7 @@ impl CheckHandle {
     pub fn record_with<'a>(&self, record: impl Into<Record<'a>>) {
         let record = record.into();
         let message = self.labelled(&record.message);
-        let now = clock::coarse_wall();
+        let now = Tick::now();
         let change = self.cell.write(|latest| {
             latest.duration = record.duration;
             let detail = latest.update_metadata(&record.metadata);
@@ -362,8 +362,8 @@ mod tests {
     use crate::Reporter;
     use serde_json::json;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::new(second, 0).unwrap()
+    const fn at(seconds: i64) -> Tick {
+        Tick { seconds, nanos: 0 }
     }
 
     #[test]
@@ -388,7 +388,10 @@ mod tests {
         assert_eq!(latest.update(Status::Error, "clean", at(4)), Change::Status);
         assert_eq!(latest.update(Status::Error, "stuck", at(5)), Change::Detail);
         let check = latest.to_check("lens").unwrap();
-        assert_eq!((check.since, check.timestamp, check.count), (Some(at(4)), Some(at(5)), Some(5)));
+        assert_eq!(
+            (check.since, check.timestamp, check.count),
+            (Some(at(4).timestamp()), Some(at(5).timestamp()), Some(5))
+        );
     }
 
     #[test]

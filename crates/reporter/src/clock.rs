@@ -29,8 +29,25 @@ pub(crate) fn slept() -> Duration {
 
 /// The time for people, to the kernel's tick: a quarter of the price of the exact one.
 pub(crate) fn coarse_wall() -> Timestamp {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    Timestamp::new(now.tv_sec, i32::try_from(now.tv_nsec).unwrap_or(0)).unwrap_or_default()
+    Tick::now().timestamp()
+}
+
+/// A coarse time as the kernel gives it, for whoever takes it often and looks at it seldom.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tick {
+    pub(crate) seconds: i64,
+    pub(crate) nanos: i64,
+}
+
+impl Tick {
+    pub(crate) fn now() -> Self {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Self { seconds: now.tv_sec, nanos: now.tv_nsec }
+    }
+
+    pub(crate) fn timestamp(self) -> Timestamp {
+        Timestamp::new(self.seconds, i32::try_from(self.nanos).unwrap_or(0)).unwrap_or_default()
+    }
 }
 
 fn duration(time: rustix::time::Timespec) -> Duration {

@@ -6,7 +6,9 @@
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// Tries before looking closer; the holders only copy a few words.
-const TRIES: usize = 64;
+const TRIES: u32 = 12;
+/// Whoever tries too often takes the memory away from the holder: the pauses double up to this many spins.
+const MAX_PAUSE: u32 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Guarded<T> {
@@ -36,11 +38,11 @@ impl<T> Guarded<T> {
     }
 
     fn reader(&self) -> Option<RwLockReadGuard<'_, T>> {
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             match self.value.try_read() {
                 Ok(guard) => return Some(guard),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+                Err(TryLockError::WouldBlock) => pause(attempt),
             }
         }
         if self.is_copy() {
@@ -50,11 +52,11 @@ impl<T> Guarded<T> {
     }
 
     fn writer(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             match self.value.try_write() {
                 Ok(guard) => return Some(guard),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+                Err(TryLockError::WouldBlock) => pause(attempt),
             }
         }
         if self.is_copy() {
@@ -66,6 +68,10 @@ impl<T> Guarded<T> {
     fn is_copy(&self) -> bool {
         self.pid != std::process::id()
     }
+}
+
+fn pause(attempt: u32) {
+    (0..MAX_PAUSE.min(1 << attempt)).for_each(|_| std::hint::spin_loop());
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Shared {
 
     /// The hot path by name: one look-up, nothing allocated if the check is there.
     pub(crate) fn record(self: &Arc<Self>, name: &str, status: Status, message: &str) {
-        let now = clock::coarse_wall();
+        let now = clock::Tick::now();
         let update = |cell: &Guarded<Latest>| cell.write(|latest| latest.replace(status, message, now));
         match self.existing(name, update) {
             Some(change) => self.changed(change.unwrap_or(Change::Nothing)),
