@@ -12,7 +12,7 @@ use crate::report::{HealthReport, MAX_REPORT_BYTES};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -24,6 +24,8 @@ pub const MAX_FILES: usize = 20_000;
 pub const MAX_REJECTED_SHOWN: usize = 20;
 
 const ENDING: &str = ".json";
+/// What the kernel tells of a directory at one time: some hundred names.
+const LISTING_BYTES: usize = 32 * 1024;
 
 /// A report, and what the file system says of its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +92,7 @@ impl std::error::Error for ReadError {}
 /// assert!(read::parse(b"{\"overall_status\": \"hea").is_err());
 /// ```
 pub fn parse(text: &[u8]) -> Result<(HealthReport, Dialect), ReadError> {
-    parse_in_zone(text, &TimeZone::system())
+    parse_meaning(text, Zone::System)
 }
 
 /// Like [`parse`], with the zone in which times without one are meant.
@@ -99,6 +101,27 @@ pub fn parse(text: &[u8]) -> Result<(HealthReport, Dialect), ReadError> {
 ///
 /// Those of [`parse`].
 pub fn parse_in_zone(text: &[u8], zone: &TimeZone) -> Result<(HealthReport, Dialect), ReadError> {
+    parse_meaning(text, Zone::Given(zone))
+}
+
+/// The zone in which times without one are meant. The system's is looked for only where there is such a time: to
+/// find it, all of the machine's time zones are listed.
+#[derive(Debug, Clone, Copy)]
+enum Zone<'a> {
+    System,
+    Given(&'a TimeZone),
+}
+
+impl Zone<'_> {
+    fn get(self) -> TimeZone {
+        match self {
+            Self::System => TimeZone::system(),
+            Self::Given(zone) => zone.clone(),
+        }
+    }
+}
+
+fn parse_meaning(text: &[u8], zone: Zone<'_>) -> Result<(HealthReport, Dialect), ReadError> {
     if text.len() > MAX_REPORT_BYTES {
         return Err(ReadError::Unreadable(format!("larger than {MAX_REPORT_BYTES} bytes")));
     }
@@ -126,7 +149,6 @@ pub fn parse_in_zone(text: &[u8], zone: &TimeZone) -> Result<(HealthReport, Dial
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,
-    zone: TimeZone,
 }
 
 /// The names in a directory.
@@ -151,7 +173,7 @@ impl Directory {
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { fd, zone: TimeZone::system() })
+        Ok(Self { fd })
     }
 
     /// The handle, for whoever asks the file system about it.
@@ -169,7 +191,12 @@ impl Directory {
     pub fn list(&self, wanted: impl Fn(&ServiceName) -> bool) -> std::io::Result<Listing> {
         let mut listing = Listing::default();
         let mut others = Vec::new();
-        for entry in Dir::read_from(&self.fd)? {
+        // Opened again, so that each listing begins at the beginning.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, c".", flags, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(LISTING_BYTES);
+        let mut entries = RawDir::new(fd, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
             let entry = entry?;
             match classify(entry.file_name().to_bytes()) {
                 Entry::Report(name) if wanted(&name) => listing.names.push(name),
@@ -212,7 +239,7 @@ impl Directory {
         let (modified, changed) = times(&stat);
         let unusable = |error| Unusable { error, since: Some(modified.min(changed)) };
         read_bounded(&file, &stat, buffer, limit.min(MAX_REPORT_BYTES)).map_err(unusable)?;
-        let (report, dialect) = parse_in_zone(buffer, &self.zone).map_err(unusable)?;
+        let (report, dialect) = parse_meaning(buffer, Zone::System).map_err(unusable)?;
         Ok(ReportFile { report, dialect, modified, changed, owner_uid: stat.st_uid })
     }
 
@@ -229,8 +256,8 @@ impl Directory {
     fn open_report(&self, name: &ServiceName) -> Result<(OwnedFd, Stat), ReadError> {
         // Not to follow a link, and not to wait for whoever opens the other end of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let path = format!("{name}{ENDING}");
-        let file = rustix::fs::openat(&self.fd, path, flags, Mode::empty()).map_err(describe_open)?;
+        let path = [name.as_str(), ENDING].concat();
+        let file = rustix::fs::openat(&self.fd, path.as_str(), flags, Mode::empty()).map_err(describe_open)?;
         let stat = rustix::fs::fstat(&file).map_err(describe_io)?;
         Ok((file, stat))
     }

@@ -1,12 +1,11 @@
 //! From a JSON tree to a report: tolerant of what is absent, strict about what is there.
 
-use super::ReadError;
 use super::json::Json;
 use super::original;
+use super::{ReadError, Zone};
 use crate::report::{self, Check, HealthReport, RecentError, SCHEMA_VERSION, WatchedLoop};
 use crate::{State, Status};
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use std::borrow::Cow;
 
@@ -24,7 +23,7 @@ pub enum Dialect {
     Original,
 }
 
-pub(super) fn report(tree: Json<'_>, zone: &TimeZone) -> Result<(HealthReport, Dialect), ReadError> {
+pub(super) fn report(tree: Json<'_>, zone: Zone<'_>) -> Result<(HealthReport, Dialect), ReadError> {
     let Json::Object(entries) = tree else {
         return Err(unreadable(format!("expected an object, found {}", tree.kind())));
     };
@@ -45,7 +44,7 @@ struct Fields<'a, 'z> {
     entries: Entries<'a>,
     /// Behind the last one that was taken: they are taken in the order in which they are written.
     next: usize,
-    zone: &'z TimeZone,
+    zone: Zone<'z>,
     naive_update: bool,
 }
 
@@ -177,7 +176,7 @@ impl<'a> Fields<'a, '_> {
     fn list<T>(
         &mut self,
         key: &str,
-        item: impl Fn(Json<'a>, &TimeZone) -> Result<T, String>,
+        item: impl Fn(Json<'a>, Zone<'_>) -> Result<T, String>,
     ) -> Result<Vec<T>, String> {
         let items = match self.take(key) {
             None => return Ok(Vec::new()),
@@ -193,14 +192,14 @@ impl<'a> Fields<'a, '_> {
     }
 }
 
-fn entries_of<'a, 'z>(value: Json<'a>, zone: &'z TimeZone) -> Result<Fields<'a, 'z>, String> {
+fn entries_of<'a, 'z>(value: Json<'a>, zone: Zone<'z>) -> Result<Fields<'a, 'z>, String> {
     match value {
         Json::Object(entries) => Ok(Fields { entries, next: 0, zone, naive_update: false }),
         other => Err(format!("expected an object, found {}", other.kind())),
     }
 }
 
-fn check(value: Json<'_>, zone: &TimeZone) -> Result<Check, String> {
+fn check(value: Json<'_>, zone: Zone<'_>) -> Result<Check, String> {
     let mut fields = entries_of(value, zone)?;
     let name = fields.name("name")?;
     let status_value = fields.take("status").ok_or("status is missing")?;
@@ -224,7 +223,7 @@ fn metadata(value: Option<Json<'_>>) -> Result<serde_json::Map<String, serde_jso
     }
 }
 
-fn recent_error(value: Json<'_>, zone: &TimeZone) -> Result<RecentError, String> {
+fn recent_error(value: Json<'_>, zone: Zone<'_>) -> Result<RecentError, String> {
     let mut fields = entries_of(value, zone)?;
     Ok(RecentError {
         message: fields.text("message", report::MAX_MESSAGE_BYTES)?.unwrap_or_default(),
@@ -234,7 +233,7 @@ fn recent_error(value: Json<'_>, zone: &TimeZone) -> Result<RecentError, String>
     })
 }
 
-fn watched_loop(value: Json<'_>, zone: &TimeZone) -> Result<WatchedLoop, String> {
+fn watched_loop(value: Json<'_>, zone: Zone<'_>) -> Result<WatchedLoop, String> {
     let mut fields = entries_of(value, zone)?;
     Ok(WatchedLoop {
         name: fields.name("name")?.ok_or("name is missing")?,
@@ -280,14 +279,14 @@ fn whole(key: &str, value: &Json<'_>) -> Result<u64, String> {
     }
 }
 
-fn time(key: &str, value: &Json<'_>, zone: &TimeZone) -> Result<Timestamp, String> {
+fn time(key: &str, value: &Json<'_>, zone: Zone<'_>) -> Result<Timestamp, String> {
     let Json::Text(text) = value else {
         return Err(format!("{key}: expected a text, found {}", value.kind()));
     };
     if let Some(time) = as_written(text) {
         return Ok(time);
     }
-    let local = |time: DateTime| time.to_zoned(zone.clone()).map(|zoned: Zoned| zoned.timestamp());
+    let local = |time: DateTime| time.to_zoned(zone.get()).map(|zoned: Zoned| zoned.timestamp());
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<DateTime>().and_then(local))
         .map_err(|_| format!("{key}: no RFC 3339 time"))
