@@ -50,8 +50,9 @@ pub(crate) fn look(
     let (mut state, mut remarks) = (State::default(), Remarks::default());
     let mut names = HashSet::new();
     let eyes = Eyes { processes, own_namespace: clock::pid_namespace(), seen: Mutex::default() };
-    let is_expected =
-        |name: &ServiceName| expected.contains(name.as_str()) || expected.contains(name.service_type());
+    let is_expected = |name: &ServiceName| {
+        !expected.is_empty() && (expected.contains(name.as_str()) || expected.contains(name.service_type()))
+    };
     for dir in dirs {
         let listed = Directory::open(dir).and_then(|dir| Ok((dir.list(is_expected)?, dir)));
         match listed {
