@@ -100,7 +100,7 @@ def hostile(what, names, text):
 
 def full_of(key, entries):
     report = {"overall_status": "warning", "current_task": "x" * 1024, key: entries}
-    return json.dumps(report, ensure_ascii=False)
+    return json.dumps(report, ensure_ascii=False, separators=(",", ":"))
 
 
 def hostile_directories():
@@ -114,7 +114,11 @@ def hostile_directories():
     hostile("20,000 reports with as much metadata as fits", 20_000, full_of("checks", few))
     hostile("20,000 reports of 20,000 values", 20_000, full_of("junk", [0] * 19_000))
     hostile("20,000 reports with 256 errors", 20_000, full_of("recent_errors", [error] * 256))
-    hostile("20,000 reports of 3,300 bytes, all that is read", 20_000, full_of("checks", [check(n) for n in range(2)]))
+    # All that is read of so many: 64 MiB.
+    hostile("20,000 reports of 3.3 KiB with 2 full checks", 20_000, full_of("checks", [check(n) for n in range(2)]))
+    hostile("20,000 reports of 3.3 KiB with 1,000 values", 20_000, full_of("junk", [0] * 600 + [{}] * 300))
+    dead = {"overall_status": "healthy", "pid": 4_194_302, "pid_start_ticks": 1}
+    hostile("20,000 small reports of one dead process", 20_000, json.dumps(dead))
     names = ["d" * 120 + f"{n:03}" for n in range(256)]
     hostile("20,000 reports with 256 dependencies", 20_000, full_of("depends_on", names))
 

@@ -47,7 +47,7 @@ pub(crate) fn seconds(seconds: f64) -> Duration {
 /// One line of at most `limit` bytes, cut at a character.
 pub(crate) fn line(text: &str, limit: usize) -> String {
     // Nearly every text is short and plain, and is only copied.
-    if text.len() <= limit && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+    if text.len() <= limit && is_plain(text) {
         return text.to_owned();
     }
     let cut = &text[..text.floor_char_boundary(limit)];
@@ -57,6 +57,11 @@ pub(crate) fn line(text: &str, limit: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// Whether it has no control character for sure: of those beyond ASCII each begins with the byte 0xc2.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && byte != 0x7f && byte != 0xc2)
 }
 
 /// A message that is kept.

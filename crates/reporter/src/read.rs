@@ -248,7 +248,8 @@ impl Directory {
         if *error == ReadError::Missing {
             return None;
         }
-        let stat = rustix::fs::statat(&self.fd, format!("{name}{ENDING}"), AtFlags::SYMLINK_NOFOLLOW);
+        let path = [name.as_str(), ENDING].concat();
+        let stat = rustix::fs::statat(&self.fd, path.as_str(), AtFlags::SYMLINK_NOFOLLOW);
         let (modified, changed) = times(&stat.ok()?);
         Some(modified.min(changed))
     }
@@ -257,7 +258,8 @@ impl Directory {
         // Not to follow a link, and not to wait for whoever opens the other end of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let path = [name.as_str(), ENDING].concat();
-        let file = rustix::fs::openat(&self.fd, path.as_str(), flags, Mode::empty()).map_err(describe_open)?;
+        let file =
+            rustix::fs::openat(&self.fd, path.as_str(), flags, Mode::empty()).map_err(describe_open)?;
         let stat = rustix::fs::fstat(&file).map_err(describe_io)?;
         Ok((file, stat))
     }

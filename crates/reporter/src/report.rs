@@ -301,7 +301,7 @@ pub struct WatchedLoop {
 #[must_use]
 pub fn bounded(text: &str, limit: usize) -> String {
     // Nearly every text is short and plain, and is only copied.
-    if text.len() <= limit && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+    if text.len() <= limit && is_plain(text) {
         return text.to_owned();
     }
     let clean = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
@@ -311,6 +311,11 @@ pub fn bounded(text: &str, limit: usize) -> String {
         out.push('…');
     }
     out
+}
+
+/// Whether it has no control character for sure: of those beyond ASCII each begins with the byte 0xc2.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && byte != 0x7f && byte != 0xc2)
 }
 
 #[cfg(test)]

@@ -22,8 +22,10 @@ const WORTH_A_THREAD: usize = 128;
 const MAX_THREADS: usize = 4;
 /// What is read in all of large files that nobody expects: they must not use up the time of the others.
 const MAX_LARGE_BYTES: usize = 32 * 1024 * 1024;
-/// An ordinary report is smaller, and is always read.
+/// An ordinary report is smaller, and is always read,
 const LARGE_BYTES: usize = 8 * 1024;
+/// as long as there are not so many that all ordinary ones together may have more than this.
+const MAX_ORDINARY_BYTES: usize = 64 * 1024 * 1024;
 
 /// What cannot be said of any one service.
 #[derive(Debug, Default)]
@@ -110,6 +112,8 @@ struct Watch<'a, E> {
     is_expected: &'a E,
     eyes: &'a Eyes<'a>,
     file_system: FileSystem,
+    /// What is always read of a report.
+    ordinary_bytes: usize,
     next: AtomicUsize,
     bytes_left: AtomicUsize,
 }
@@ -123,7 +127,8 @@ impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
     ) -> Self {
         let file_system = file_system(directory);
         let (next, bytes_left) = (AtomicUsize::new(0), AtomicUsize::new(MAX_LARGE_BYTES));
-        Self { directory, names, is_expected, eyes, file_system, next, bytes_left }
+        let ordinary_bytes = LARGE_BYTES.min(MAX_ORDINARY_BYTES / names.len().max(1));
+        Self { directory, names, is_expected, eyes, file_system, ordinary_bytes, next, bytes_left }
     }
 
     /// What was learned.
@@ -170,9 +175,9 @@ impl<'a, E: Fn(&ServiceName) -> bool + Sync> Watch<'a, E> {
     fn read(&self, name: &ServiceName, buffer: &mut Vec<u8>) -> Result<ReportFile, Unusable> {
         let is_expected = (self.is_expected)(name);
         let is_spent = !is_expected && self.bytes_left.load(Ordering::Relaxed) == 0;
-        let limit = if is_spent { LARGE_BYTES } else { MAX_REPORT_BYTES };
+        let limit = if is_spent { self.ordinary_bytes } else { MAX_REPORT_BYTES };
         let report = self.directory.read_within(name, buffer, limit);
-        if !is_expected && buffer.len() > LARGE_BYTES {
+        if !is_expected && buffer.len() > self.ordinary_bytes {
             let less = |left: usize| Some(left.saturating_sub(buffer.len()));
             let _ = self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
