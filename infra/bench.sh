@@ -14,7 +14,7 @@ cargo bench --quiet --package health-reporter --bench record --bench heartbeat -
 
 # The path of a benchmark, for whoever counts its system calls.
 bench() { find "$target/release/deps" -name "$1-*" -type f -perm -u+x -printf '%T@ %p\n' | sort -rn | sed -n '1s/^[^ ]* //p'; }
-calls() { strace -f -c -o "$trace" "$@" >/dev/null && awk '$NF == "total" { print $3 }' "$trace"; }
+calls() { strace -f -c -o "$trace" "$@" >/dev/null && awk '$NF == "total" { print $4 }' "$trace"; }
 # System calls of each of COUNT more: calls_each BENCH MODE COUNT
 calls_each() {
     few=$(calls "$(bench "$1")" "$2" 1)

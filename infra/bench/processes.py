@@ -43,6 +43,11 @@ def peak_kib(command):
     return peak
 
 
+def in_mib(kib):
+    """Nothing where a process had so little to say that it was gone before anybody could look at it."""
+    return f", {kib/1024:.1f} MiB" if kib else ""
+
+
 def commands(folder):
     healthcheck = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder, "--format"]
     paths = [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith(".json")]
@@ -79,7 +84,7 @@ def reports(pids, goals):
                 wall, cpu = took[name]
                 kib = peak_kib(commands(folder)[name])
                 what = f"`healthcheck --direct --format {name}`, {count:,} reports of {size.strip()} bytes"
-                ours = f"{wall*1e3:.1f} ms ({wall/limit:.1f} ×), {cpu*1e3:.1f} ms CPU, {kib/1024:.1f} MiB"
+                ours = f"{wall*1e3:.1f} ms ({wall/limit:.1f} ×), {cpu*1e3:.1f} ms CPU{in_mib(kib)}"
                 row(what, ours, f"{limit*1e3:.1f} ms", peers, goals[count])
 
 
@@ -93,9 +98,7 @@ def hostile(what, names, text):
         command = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder, "--format", "json"]
         wall = statistics.median(once(command)[0] for _ in range(3))
         kib = max(peak_kib(command) for _ in range(2))
-        # Whoever has little to say is gone before anybody can look at it.
-        resident = f", {kib/1024:.1f} MiB resident" if kib else ""
-        row(what, f"{wall*1e3:.0f} ms{resident}", "", "", "≤ 1 s, ≤ 64 MiB")
+        row(what, f"{wall*1e3:.0f} ms{in_mib(kib)}", "", "", "≤ 1 s, ≤ 64 MiB")
 
 
 def full_of(key, entries):
