@@ -97,3 +97,69 @@ fn nonsense_is_refused_by_name() {
         assert_eq!(snapshot.verdict(service).0, "unknown");
     }
 }
+
+/// 100,000 files, some of them as bad as can be: within 64 MiB, and the honest are judged right.
+#[test]
+fn a_flooded_directory_is_bounded_in_memory_and_hides_nobody() {
+    let machine = Machine::new();
+    machine.configures("[services.zz-expected]\n");
+    flood(&machine);
+    machine.reports("zz-expected", &beat_of(std::process::id()));
+    machine.reports("a-honest", &beat_of(std::process::id()));
+    let snapshot = measured_snapshot(&machine);
+    assert_eq!(
+        snapshot.verdict("zz-expected"),
+        ("healthy", "self_reported"),
+        "expected, so it is read first"
+    );
+    assert_eq!(snapshot.verdict("a-honest"), ("healthy", "self_reported"), "among the first by name");
+    assert_eq!(snapshot.code, 2);
+    let left_out: usize = issue(&snapshot, "left_out").split(' ').next().unwrap().parse().unwrap();
+    let shown = snapshot.json["services"].as_object().unwrap().len();
+    assert_eq!(left_out + shown, 100_202);
+    let rejected = issue(&snapshot, "rejected_files");
+    assert!(rejected.starts_with("3 files") && !rejected.contains('\u{1b}'), "{rejected}");
+}
+
+fn flood(machine: &Machine) {
+    let dir = machine.health_dir();
+    for number in 0..100_000 {
+        let text = if number % 2 == 0 { r#"{"overall_status":"healthy"}"# } else { "{" };
+        fs::write(dir.join(format!("s{number:06}.json")), text).unwrap();
+    }
+    let checks = largest_check().repeat(250);
+    let largest = format!(r#"{{"overall_status":"error","checks":[{}]}}"#, checks.trim_end_matches(','));
+    for number in 0..200 {
+        fs::write(dir.join(format!("a{number:06}.json")), &largest).unwrap();
+    }
+    for evil in ["a b.json", "\u{1b}[2J.json", "-rf.json", ".json.json.\u{202e}json"] {
+        fs::write(dir.join(evil), "{}").unwrap();
+    }
+}
+
+/// The snapshot, which took at most 64 MiB. Python measures what a child took: nothing here does.
+fn measured_snapshot(machine: &Machine) -> Snapshot {
+    let script = "import resource, subprocess, sys, time\n\
+                  started = time.monotonic()\n\
+                  p = subprocess.run([sys.argv[1], '--format', 'json'], stdout=open('out.json', 'w'))\n\
+                  peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n\
+                  print(p.returncode, peak_kib, round(time.monotonic() - started, 2))";
+    let mut command = machine.any_command("python3", &["-c", script, env!("CARGO_BIN_EXE_healthcheck")]);
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [code, peak_kib, seconds] = words[..] else { panic!("{text}") };
+    println!("100,202 files: {peak_kib} KiB at most, {seconds} s in this build");
+    assert!(peak_kib.parse::<u64>().unwrap() <= 64 * 1024, "{peak_kib} KiB");
+    let json = serde_json::from_slice(&fs::read(machine.root().join("out.json")).unwrap()).unwrap();
+    Snapshot { json, code: code.parse().unwrap() }
+}
+
+fn issue<'s>(snapshot: &'s Snapshot, about: &str) -> &'s str {
+    let issues = snapshot.json["issues"].as_array().unwrap();
+    issues.iter().find(|issue| issue["check"] == about).unwrap()["message"].as_str().unwrap()
+}
+
+fn largest_check() -> String {
+    let (name, message, metadata) = ("n".repeat(100), "m".repeat(1000), "v".repeat(2000));
+    format!(r#"{{"name":"{name}","status":"error","message":"{message}","metadata":{{"k":"{metadata}"}}}},"#)
+}
