@@ -206,3 +206,27 @@ fn what_nohup_protects_stays_protected() {
     assert_eq!(machine.snapshot().verdict("daemon"), ("healthy", "self_reported"));
     machine.shell(&format!("kill -9 {child}"));
 }
+
+/// Whoever starts us may ignore or block the signal that tells of a child's end.
+#[test]
+fn a_command_ends_whatever_was_inherited() {
+    let machine = Machine::new();
+    for inherited in [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])",
+    ] {
+        let script = format!("import os, signal, sys; {inherited}; os.execv(sys.argv[1], sys.argv[1:])");
+        let run = [env!("CARGO_BIN_EXE_healthcheck"), "run", "--service", "job", "--", "sleep", "0.05"];
+        let mut process =
+            Process::start(&mut machine.any_command("python3", &[&["-c", &script], &run[..]].concat()));
+        assert_eq!(process.ended().code(), Some(0), "{inherited}");
+        assert_eq!(machine.report_of("job")["state"], "finished", "{inherited}");
+    }
+}
+
+#[test]
+fn a_warning_that_cannot_be_written_keeps_no_command_from_running() {
+    let machine = Machine::new();
+    let script = r#""$HEALTHCHECK" run --config /nonexistent --service job -- echo ran 2>/dev/full"#;
+    assert_eq!(machine.shell(script).out, "ran\n");
+}

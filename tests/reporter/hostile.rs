@@ -1,7 +1,7 @@
 //! What strangers put into the directory, and what they take away.
 
 use super::target::{Target, names, report, reports_in, stages};
-use crate::support::{example, run};
+use crate::support::{Process, eventually, example, run};
 
 use health_reporter::{State, Status, read};
 use std::fs;
@@ -224,4 +224,45 @@ fn a_file_that_lost_its_mode_has_it_again_after_the_next_write() {
     target.ask("record lens warning dusty");
     target.reports_status(Status::Warning);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+/// Whoever may lock it can keep the service silent.
+#[test]
+fn nobody_else_may_open_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let _target = { Target::start(dir.path(), &[]).flushed() };
+    let mode = fs::metadata(dir.path().join(".camera.lock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Where a stranger's link leads is the stranger's choice.
+#[test]
+fn a_directory_behind_the_link_of_a_stranger_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    fs::create_dir(&real).unwrap();
+    symlink(&real, &link).unwrap();
+    Target::start(&link, &[]).flushed();
+    run("chown", &["-h", "65534", link.to_str().unwrap()]);
+    let mut target = Target::start(&link, &["service=other"]);
+    assert!(target.ask("flush").contains("is a link of user 65534"));
+    assert!(!real.join("other.json").exists());
+}
+
+/// In a directory like /tmp somebody else may take the name of a file that was removed: then it is his.
+#[test]
+fn a_name_that_was_taken_is_given_up_for_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    // The program may lie below a directory that only root may enter.
+    let program = dir.path().join("fault_target");
+    fs::copy(example("fault_target"), &program).unwrap();
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups", program.to_str().unwrap()];
+    let words = [dir.path().to_str().unwrap(), "interval_ms=100"];
+    let _process = Process::start(Command::new("setpriv").args(user).args(words));
+    eventually("its report", || dir.path().join("camera.json").exists().then_some(()));
+    fs::remove_file(dir.path().join("camera.json")).unwrap();
+    fs::write(dir.path().join(".foreign"), r#"{"overall_status":"healthy"}"#).unwrap();
+    fs::rename(dir.path().join(".foreign"), dir.path().join("camera.json")).unwrap();
+    eventually("a report beside it", || dir.path().join("camera@2.json").exists().then_some(()));
 }

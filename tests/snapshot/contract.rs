@@ -105,6 +105,21 @@ fn wrong_usage_is_unknown_and_so_is_nothing_to_judge() {
 }
 
 #[test]
+fn nonsense_from_outside_is_no_panic() {
+    let machine = Machine::new();
+    machine.reports("camera", &own());
+    for columns in ["18446744073709551615", "9999999999", "0", "-1", "wide"] {
+        let output = machine.command(&["--format", "table"]).env("COLUMNS", columns).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "COLUMNS={columns}");
+    }
+    let outcome = machine.shell(r#""$HEALTHCHECK" report "$(printf '\377')" --status error"#);
+    assert_eq!(outcome.code, 3, "{outcome:?}");
+    let full = r#"{"overall_status":"healthy","heartbeat_count":18446744073709551615,"error_count":18446744073709551615}"#;
+    machine.puts("full", full);
+    assert_eq!(machine.run(&["report", "full", "--status", "error"]).code, 0);
+}
+
+#[test]
 fn whoever_looks_in_the_wrong_place_is_told_the_right_one() {
     let machine = Machine::new();
     machine.reports("camera", &own());

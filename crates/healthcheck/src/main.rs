@@ -54,7 +54,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => ExitCode::SUCCESS,
         // What was wrong may stand before or after the flag, so it is looked for by itself.
-        _ if std::env::args().any(|argument| argument.ends_with("simple")) => unknown(ExitCodes::Simple),
+        _ if std::env::args_os().any(|argument| argument.as_encoded_bytes().ends_with(b"simple")) => {
+            unknown(ExitCodes::Simple)
+        }
         _ => unknown(ExitCodes::Nagios),
     }
 }
@@ -119,7 +121,8 @@ fn log_to_stderr(common: &Common, env: &Environment) {
         || ["LOG_LEVEL", "RUST_LOG"].iter().find_map(|key| env.get(key)?.to_lowercase().parse().ok());
     let level = common.log_level.or_else(from_env).unwrap_or(LevelFilter::WARN);
     let format = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level);
-    format.without_time().with_target(false).with_ansi(false).init();
+    // Without a place for warnings there is none for complaints about that either.
+    format.log_internal_errors(false).without_time().with_target(false).with_ansi(false).init();
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -5,13 +5,14 @@ use health_reporter::directory::Environment;
 
 const DEFAULT_COLUMNS: usize = 80;
 const MIN_COLUMNS: usize = 40;
+const MAX_COLUMNS: usize = 1_000;
 
 /// The surface of the standard output. `NO_COLOR` wins over whatever asks for colour.
 pub(crate) fn surface(env: &Environment, is_terminal: bool) -> Surface {
     let given = env.get("COLUMNS").and_then(|columns| columns.parse().ok());
     let asked = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
     let columns = given.or_else(asked).filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS);
-    Surface { columns: columns.max(MIN_COLUMNS), colour: wants_colour(env, is_terminal) }
+    Surface { columns: columns.clamp(MIN_COLUMNS, MAX_COLUMNS), colour: wants_colour(env, is_terminal) }
 }
 
 fn wants_colour(env: &Environment, is_terminal: bool) -> bool {

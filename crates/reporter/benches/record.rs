@@ -63,7 +63,7 @@ fn table(health: &Reporter, [first, second]: &[CheckHandle; 2]) {
     row("two threads, a handle each", &goal, two_threads(|thread| unchanged([first, second][thread])));
     let region = Region::new(ALLOCATOR);
     (0..TIMES).for_each(|_| unchanged(first));
-    println!("| allocations in {TIMES} unchanged records | {} | | 0 |", region.change().allocations);
+    println!("| allocations in {TIMES} unchanged records | {} | | | 0 |", region.change().allocations);
 }
 
 /// Prints a row, and returns what it says.
@@ -71,7 +71,7 @@ fn row(what: &str, limit: Option<f64>, goal: &str, mut rounds: Vec<f64>) -> f64 
     rounds.sort_by(f64::total_cmp);
     let median = rounds[rounds.len() / 2];
     let ratio = limit.map(|limit| format!(" ({:.1} ×)", median / limit)).unwrap_or_default();
-    println!("| {what} | {median:.1} ns{ratio} | | {goal} |");
+    println!("| {what} | {median:.1} ns{ratio} | | | {goal} |");
     median
 }
 

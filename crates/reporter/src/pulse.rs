@@ -331,6 +331,11 @@ impl Beating {
                 leave_out_metadata(&mut report);
                 writer.write(&report)
             }
+            // Somebody else has taken our name meanwhile, and it will not be given back: the next try takes another.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.writer = None;
+                Err(error)
+            }
             Err(_) if !writer.is_in_place() => {
                 self.writer = None;
                 let writer = self.claim()?;

@@ -8,15 +8,17 @@ use crate::clock;
 use crate::read::{Directory, ReportFile, same_directory};
 use crate::report::{HealthReport, MAX_REPORT_BYTES};
 use crate::{MAX_SLOTS, ServiceName, State};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Dir, FallocateFlags, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const READABLE_BY_ALL: Mode = Mode::from_raw_mode(0o644);
+const OWNER_ALONE: Mode = Mode::from_raw_mode(0o600);
 const OURS_ALONE: Mode = Mode::from_raw_mode(0o700);
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -68,6 +70,7 @@ impl Writer {
     /// The system's; [`ErrorKind::WouldBlock`] if the slot, or each of [`MAX_SLOTS`], is held by a living
     /// process; [`ErrorKind::PermissionDenied`] if the staging directory is not ours alone.
     pub fn claim(path: &Path, service: &ServiceName, claim: Claim) -> io::Result<Self> {
+        refuse_foreign_links(path)?;
         std::fs::create_dir_all(path)?;
         let directory = Directory::open(path)?;
         let (name, lock) = claim_slot(&directory, service, claim)?;
@@ -213,6 +216,20 @@ impl Writer {
     }
 }
 
+/// Where a stranger's link leads is the stranger's choice: what is there would be written in our name.
+fn refuse_foreign_links(path: &Path) -> io::Result<()> {
+    let uid = rustix::process::geteuid().as_raw();
+    for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        let Ok(metadata) = std::fs::symlink_metadata(part) else { continue };
+        if metadata.is_symlink() && ![0, uid].contains(&metadata.uid()) {
+            let problem =
+                format!("{} is a link of user {}: name the directory itself", part.display(), metadata.uid());
+            return Err(io::Error::new(ErrorKind::PermissionDenied, problem));
+        }
+    }
+    Ok(())
+}
+
 /// Memory has no delayed allocation, and files over a network no allocation at all.
 fn can_preallocate(fd: &OwnedFd) -> bool {
     const EXT4: i64 = 0xef53;
@@ -300,16 +317,14 @@ fn open_lock(directory: &Directory, file: &str) -> io::Result<Option<OwnedFd>> {
     let existing = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     match rustix::fs::openat(directory.as_fd(), file, existing, Mode::empty()) {
         Ok(lock) => return Ok(Some(lock)),
-        Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO) => return Ok(None),
+        Err(Errno::LOOP | Errno::ACCESS | Errno::PERM | Errno::NXIO | Errno::AGAIN) => return Ok(None),
         Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
     }
     let new = existing | OFlags::CREATE | OFlags::EXCL;
-    match rustix::fs::openat(directory.as_fd(), file, new, READABLE_BY_ALL) {
-        Ok(lock) => {
-            rustix::fs::fchmod(lock.as_fd(), READABLE_BY_ALL)?;
-            Ok(Some(lock))
-        }
+    // Whoever may open it may lock it, and so keep its service silent.
+    match rustix::fs::openat(directory.as_fd(), file, new, OWNER_ALONE) {
+        Ok(lock) => Ok(Some(lock)),
         Err(Errno::EXIST) => open_lock(directory, file),
         Err(error) => Err(error.into()),
     }

@@ -5,9 +5,14 @@ use crate::dependencies::{self, Node};
 use crate::subject::service_type;
 use crate::{Cause, SubjectView};
 use health_reporter::Status;
+use std::collections::BTreeMap;
 
 /// A dependency on a service means at most this many of its instances.
-const MAX_INSTANCES: usize = 32;
+const MAX_INSTANCES: usize = 16;
+/// Dependencies that are followed in all: who floods a directory must not buy memory with a few words.
+const MAX_EDGES: usize = 200_000;
+/// Names of the affected that are told; of the rest only how many there are.
+const MAX_AFFECTED: usize = 32;
 
 /// Who depends on whom, by position in the slice of services, which is in the order of names.
 pub(super) struct Graph {
@@ -16,12 +21,16 @@ pub(super) struct Graph {
 
 impl Graph {
     pub(super) fn of(services: &[ServiceView]) -> Self {
-        let node = |service: &ServiceView| Node {
-            is_bad: service.subject.status.is_bad(),
-            is_suspect: is_suspect(&service.subject),
-            parents: service.depends_on.iter().flat_map(|name| positions(services, name)).collect(),
+        let directory = Directory::of(services);
+        let mut edges_left = MAX_EDGES;
+        let mut node = |service: &ServiceView| {
+            let named = service.depends_on.iter().flat_map(|name| directory.positions(name));
+            let parents: Vec<usize> = named.take(edges_left).collect();
+            edges_left -= parents.len();
+            let (is_bad, is_suspect) = (service.subject.status.is_bad(), is_suspect(&service.subject));
+            Node { is_bad, is_suspect, parents }
         };
-        Self { nodes: services.iter().map(node).collect() }
+        Self { nodes: services.iter().map(&mut node).collect() }
     }
 
     /// Names the root of each bad service, and whom it affects.
@@ -30,9 +39,10 @@ impl Graph {
         let affected = dependencies::affected(&self.nodes, &roots);
         for (at, (root, affected)) in roots.into_iter().zip(affected).enumerate() {
             let name = |at: usize| services[at].subject.name.to_string();
-            let affects = affected.into_iter().map(name).collect();
+            let affects = affected.iter().take(MAX_AFFECTED).map(|at| name(*at)).collect();
             let root = root.map(|root| (name(root), reason(&services[root].subject)));
             services[at].affects = affects;
+            services[at].affects_left_out = affected.len().saturating_sub(MAX_AFFECTED);
             if let Some((root, reason)) = root {
                 services[at].root = Some(root);
                 services[at].subject.reasons.push(reason.into());
@@ -41,25 +51,36 @@ impl Graph {
     }
 }
 
+/// Where a service, or the instances of a type, are in the slice.
+struct Directory<'a> {
+    services: &'a [ServiceView],
+    instances: BTreeMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Directory<'a> {
+    fn of(services: &'a [ServiceView]) -> Self {
+        let mut instances: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, service) in services.iter().enumerate() {
+            let name = &*service.subject.name;
+            let kind = service_type(name);
+            if kind.len() < name.len() {
+                instances.entry(kind).or_default().push(at);
+            }
+        }
+        Self { services, instances }
+    }
+
+    /// The service of this name, else the instances of this type.
+    fn positions(&self, name: &str) -> impl Iterator<Item = usize> + use<'_> {
+        let itself = self.services.binary_search_by(|service| (*service.subject.name).cmp(name)).ok();
+        let instances = self.instances.get(name).filter(|_| itself.is_none());
+        itself.into_iter().chain(instances.into_iter().flatten().copied().take(MAX_INSTANCES))
+    }
+}
+
 /// Whether it may be what makes others bad.
 fn is_suspect(view: &SubjectView) -> bool {
     view.status.is_bad() || (view.status == Status::Unknown && view.cause != Cause::NotObserved)
-}
-
-/// The service of this name, else the instances of this type.
-fn positions(services: &[ServiceView], name: &str) -> Vec<usize> {
-    match services.binary_search_by(|service| (*service.subject.name).cmp(name)) {
-        Ok(at) => vec![at],
-        Err(_) => {
-            let prefix = format!("{name}@");
-            let first = services.partition_point(|service| *service.subject.name < *prefix);
-            let named =
-                services[first..].iter().take_while(|service| service.subject.name.starts_with(&prefix));
-            let positions =
-                (first..).zip(named).filter(|(_, service)| service_type(&service.subject.name) == name);
-            positions.map(|(at, _)| at).take(MAX_INSTANCES).collect()
-        }
-    }
 }
 
 fn reason(root: &SubjectView) -> String {

@@ -77,8 +77,10 @@ pub struct ServiceView {
     pub depends_on: Vec<String>,
     /// When it is bad: the dependency that is the root of it.
     pub root: Option<String>,
-    /// When it is bad: who depends on it; in order.
+    /// When it is bad: who depends on it; the first of them, in order.
     pub affects: Vec<String>,
+    /// How many more that are not named.
+    pub affects_left_out: usize,
 }
 
 /// One check of a report.
@@ -189,6 +191,7 @@ impl ServiceView {
             depends_on: Vec::new(),
             root: None,
             affects: Vec::new(),
+            affects_left_out: 0,
         }
     }
 

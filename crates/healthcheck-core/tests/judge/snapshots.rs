@@ -190,3 +190,20 @@ fn what_is_merged_is_due_as_before() {
     assert_eq!(merged.next_deadline(), earliest);
     assert_eq!(merged.due(Duration::MAX).count(), 2);
 }
+
+/// A few words in many files must not buy memory: the affected are counted, and the first of them named.
+#[test]
+fn many_that_are_affected_are_counted() {
+    let mut world = World::once();
+    for number in 0..500 {
+        let dead = world.beat(0.0).by(Gone).says(|r| r.depends_on = vec!["db".into()]);
+        world.see(&format!("s{number:03}"), dead);
+    }
+    for slot in 2..=60 {
+        world.see(&format!("db@{slot}"), world.beat(0.0).by(Gone));
+    }
+    let snapshot = world.snapshot();
+    let db = snapshot.service("db@2").unwrap();
+    assert_eq!((db.affects.len(), db.affects_left_out), (32, 468));
+    assert_eq!(snapshot.service("s000").unwrap().root.as_deref(), Some("db@10"), "the first by name");
+}

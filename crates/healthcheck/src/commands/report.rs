@@ -63,8 +63,8 @@ impl Report {
         report.state = self.state.unwrap_or(State::Running);
         report.current_task = self.task.as_deref().map(|task| bounded(task, MAX_MESSAGE_BYTES));
         report.deadline_s = self.deadline.map(|deadline| deadline.as_secs_f64()).or(report.deadline_s);
-        report.heartbeat_count += 1;
-        report.error_count += u64::from(self.status.is_bad());
+        report.heartbeat_count = report.heartbeat_count.saturating_add(1);
+        report.error_count = report.error_count.saturating_add(u64::from(self.status.is_bad()));
         report.last_updated = Some(now);
         report.last_check = Some(now);
         report.boot_id = clock::boot_id();
@@ -84,7 +84,7 @@ impl Report {
         check.message = self.message.as_deref().map(|message| bounded(message, MAX_MESSAGE_BYTES));
         check.timestamp = Some(now);
         check.since = held.or(Some(now));
-        check.count = Some(earlier.and_then(|check| check.count).unwrap_or(0) + 1);
+        check.count = Some(earlier.and_then(|check| check.count).unwrap_or(0).saturating_add(1));
         checks.insert(at.unwrap_or(checks.len()), check);
         Ok(())
     }

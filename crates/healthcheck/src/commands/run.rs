@@ -4,10 +4,10 @@ use crate::cli;
 use crate::commands::tail::Tail;
 use clap::Args;
 use health_reporter::{LoopHandle, MAX_DEADLINE_S, Record, Reporter, ServiceName, Status};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::signal_name;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -172,25 +172,35 @@ fn caught() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    CAUGHT.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
+    let is_kept = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (signal - 1)) == 0;
+    CAUGHT.into_iter().filter(is_kept).collect()
 }
 
 fn wait_passing_signals_on(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result<Ended> {
     let mut asked_by = None;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Ended { status, asked_by });
+    end_with(child, signals.handle())?;
+    for origin in signals.forever() {
+        if ENDING.contains(&origin.signal) {
+            asked_by = Some(origin.signal);
         }
-        for origin in signals.wait() {
-            if ENDING.contains(&origin.signal) {
-                asked_by = Some(origin.signal);
-            }
-            // What the terminal sends, it sends to the command as well.
-            if origin.signal != SIGCHLD && origin.process.is_some() {
-                pass_on(origin.signal, child);
-            }
+        // What the terminal sends, it sends to the command as well.
+        if origin.signal != SIGCHLD && origin.process.is_some() {
+            pass_on(origin.signal, child);
         }
     }
+    child.wait().map(|status| Ended { status, asked_by })
+}
+
+/// Ends the waiting for signals with the command. Whoever started us may have blocked the signal that says so; the
+/// command is not asked how it ended before that, so its pid stays its own.
+fn end_with(child: &Child, signals: Handle) -> io::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(ErrorKind::InvalidInput)?;
+    let wait = move || {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), ended));
+        signals.close();
+    };
+    std::thread::Builder::new().name("command".to_owned()).spawn(wait).map(drop)
 }
 
 fn pass_on(signal: i32, child: &Child) {

@@ -80,7 +80,9 @@ pub(super) fn locate(given: &Surroundings<'_>) -> Result<Located, ConfigErrors> 
     for (path, is_local) in
         [(given.working_dir.join(FILE_NAME), true), (given.system_file.to_path_buf(), false)]
     {
-        match read(&path, given.uid) {
+        let foreign_link = if is_local { owner_of_foreign_link(&path, given.uid) } else { None };
+        let read = foreign_link.map_or_else(|| read(&path, given.uid), |uid| Err(Refusal::Owner { uid }));
+        match read {
             Ok(text) => return Ok(Located { source: Source::File(path), text, warnings }),
             Err(Refusal::Missing) => {}
             Err(Refusal::Owner { uid }) if is_local && given.uid == ROOT => {
@@ -126,6 +128,12 @@ impl Refusal {
         };
         ConfigErrors::of_file(printable(path), problem, cure)
     }
+}
+
+/// Where a stranger's link in the working directory leads is the stranger's choice, whoever owns what is there.
+fn owner_of_foreign_link(path: &Path, uid: u32) -> Option<u32> {
+    let link = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_symlink)?;
+    Some(link.uid()).filter(|owner| ![ROOT, uid].contains(owner))
 }
 
 /// Everything is asked of the opened file, so that nobody can put another one in its place between; and a

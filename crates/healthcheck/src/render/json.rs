@@ -147,6 +147,9 @@ struct Service<'a> {
     /// Who depends on it, when it is bad.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     affects: &'a [String],
+    /// How many more depend on it.
+    #[serde(skip_serializing_if = "is_zero")]
+    affects_left_out: usize,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     depends_on: &'a [String],
     /// The decisions that led to the verdict.
@@ -325,6 +328,7 @@ impl<'a> Service<'a> {
             },
             root: view.root.as_deref(),
             affects: &view.affects,
+            affects_left_out: view.affects_left_out,
             depends_on: &view.depends_on,
             reasons: &verdict.reasons,
             evidence: &verdict.evidence,

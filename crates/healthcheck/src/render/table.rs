@@ -152,6 +152,9 @@ fn message(view: &ServiceView, now: Timestamp) -> String {
     }
     if !view.affects.is_empty() {
         text = format!("{text}; also affected: {}", printable(&view.affects.join(", ")));
+        if view.affects_left_out > 0 {
+            text = format!("{text} and {} more", view.affects_left_out);
+        }
     }
     text
 }

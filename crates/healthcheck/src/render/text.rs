@@ -8,17 +8,22 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Foreign text without anything that a terminal would obey: control characters, and those that turn the
-/// direction of writing.
+/// Foreign text without anything that a terminal would obey or hide: control characters, those that turn the
+/// direction of writing, and those without a width. What joins emoji stays.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let is_obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
-    };
-    if text.contains(is_obeyed) {
-        return text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect::<String>().into();
+    if text.contains(is_obeyed_or_hidden) {
+        let shown = |c: char| if is_obeyed_or_hidden(c) { '\u{fffd}' } else { c };
+        return text.chars().map(shown).collect::<String>().into();
     }
     text.into()
+}
+
+fn is_obeyed_or_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// At most `columns` wide; what is cut off is marked.

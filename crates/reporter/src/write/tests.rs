@@ -227,7 +227,7 @@ fn nothing_but_the_report_its_lock_and_an_empty_staging_directory_is_left() {
     assert_eq!(names(dir.path()), [".camera.lock", &staging, "camera.json"]);
     assert!(names(&dir.path().join(staging)).is_empty());
     let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("camera.json"), mode(".camera.lock")), (0o644, 0o644));
+    assert_eq!((mode("camera.json"), mode(".camera.lock")), (0o644, 0o600));
 }
 
 #[test]
