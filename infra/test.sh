@@ -29,4 +29,8 @@ echo "== lints"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package health-reporter -- -D warnings
 echo "== tests"
-cargo test --quiet --workspace --all-features --no-fail-fast
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+{ cargo test --quiet --workspace --all-features --no-fail-fast && echo 0 || echo 1; } 2>&1 | tee "$log"
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$log"
+exit "$(tail -n 1 "$log")"

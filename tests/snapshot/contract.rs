@@ -181,8 +181,8 @@ fn the_environment_names_the_directory_as_it_does_for_writers() {
         .status()
         .unwrap();
     assert!(said.success() && elsewhere.join("x.json").exists());
-    let looked = machine.command(&[]).env("HEALTH_DIR", &elsewhere).status().unwrap();
-    assert_eq!(looked.code(), Some(1));
+    let looked = machine.command(&[]).env("HEALTH_DIR", &elsewhere).output().unwrap();
+    assert_eq!(looked.status.code(), Some(1));
     machine.configures("health_dirs = [\"elsewhere\"]");
     assert_eq!(machine.snapshot().verdict("x"), ("warning", "self_reported"));
 }
