@@ -28,6 +28,8 @@ cargo fmt --all --check
 echo "== lints"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package health-reporter -- -D warnings
+echo "== documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package health-reporter --package healthcheck-core --all-features
 echo "== tests"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
