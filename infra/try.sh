@@ -27,7 +27,10 @@ start "$bin/examples/recorder"
 # The recorder fails after a second; then there is something to see.
 sleep 1.5
 echo
-"$bin/healthcheck" --format table || true
+code=0
+"$bin/healthcheck" --format table || code=$?
+# The recorder is what is wrong: an error, and nothing else, is what was to be seen.
+[ "$code" = 2 ] || { echo "the snapshot ended with $code instead of 2: see logs/examples.log" >&2; exit 1; }
 cat <<EOF
 
 camera and transcoder end by themselves after $((seconds / 60)) minutes.

@@ -2,7 +2,7 @@
 
 use crate::saved;
 use crate::wording;
-use health_reporter::read::{Dialect, ReportFile};
+use health_reporter::read::ReportFile;
 use health_reporter::{Check, HealthReport, State as Life, Status};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -105,8 +105,6 @@ impl Summary {
     /// Keeps of a report what fits into about `budget` bytes of details.
     pub(crate) fn of(file: &ReportFile, name: &str, budget: usize) -> Self {
         let report = &file.report;
-        // The Python original declares no deadline: the reader put the default there.
-        let declares_deadline = file.dialect == Dialect::HealthReport;
         let mut budget = Budget::of(budget);
         let checks = budget.checks(&report.checks);
         Self {
@@ -119,7 +117,7 @@ impl Summary {
             depends_on: budget.dependencies(&report.depends_on),
             name_inside: name_inside(report, name),
             last_updated: report.last_updated,
-            deadline_s: report.deadline_s.filter(|_| declares_deadline),
+            deadline_s: report.deadline_s,
             uptime_s: report.uptime,
             restart_count: report.restart_count,
             error_count: report.error_count,

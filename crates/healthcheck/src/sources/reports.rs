@@ -22,9 +22,9 @@ const WORTH_A_THREAD: usize = 128;
 const MAX_THREADS: usize = 4;
 /// What is read in all of large files that nobody expects: they must not use up the time of the others.
 const MAX_LARGE_BYTES: usize = 32 * 1024 * 1024;
-/// An ordinary report is smaller, and is always read,
+/// An ordinary report is smaller, and is always read.
 const LARGE_BYTES: usize = 8 * 1024;
-/// as long as there are not so many that all ordinary ones together may have more than this.
+/// What all ordinary reports may have together: where there are very many, fewer bytes are ordinary.
 const MAX_ORDINARY_BYTES: usize = 64 * 1024 * 1024;
 
 /// What cannot be said of any one service.
