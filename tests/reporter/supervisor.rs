@@ -35,10 +35,14 @@ impl Supervisor {
     fn hears_within(&self, patience: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = [0; 4096];
-        match self.socket.recv(&mut buffer) {
-            Ok(length) => Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-            Err(error) => panic!("{error}"),
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => return Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
+                // A wait with a time-out is not taken up again after the whole machine was stopped and continued.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 
