@@ -40,7 +40,9 @@ impl Supervisor {
                 Ok(length) => return Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
                 // A wait with a time-out is not taken up again after the whole machine was stopped and continued.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return None;
+                }
                 Err(error) => panic!("{error}"),
             }
         }

@@ -29,12 +29,17 @@
 //! ```
 #![warn(missing_docs)]
 
+mod container;
 mod dependencies;
+mod exit;
 mod judge;
+mod measure;
 mod memory;
 mod now;
 mod observation;
+mod perfdata;
 mod policy;
+mod probe;
 mod resources;
 mod saved;
 mod sight;
@@ -43,19 +48,29 @@ mod state;
 mod subject;
 mod summary;
 mod transition;
+mod unit;
 mod verdict;
 pub mod wording;
 
+pub use container::{ContainerFacts, ContainerHealth, ContainerState};
+pub use exit::Exit;
 pub use judge::step;
+pub use measure::{Limits, Measure, MountSight, Quantity};
 pub use now::Now;
 pub use observation::{
     Facts, FileSystem, NotLooked, Observation, ProbeError, ProcessCost, ProcessFacts, ProcessSight,
     ProcessState, ServiceFacts,
 };
+pub use perfdata::Metric;
 pub use policy::{Policy, Priority, ServicePolicy};
-pub use resources::{Capacity, Load, Resources};
+pub use probe::{
+    CommandEnd, CommandFacts, Connection, Echo, FileAge, HttpAnswer, HttpFacts, ProbeFacts, ProbeKind,
+    ProcessesFound, Silence, Unanswered, ZmqFacts, ZmqSight,
+};
+pub use resources::{Capacity, Descriptors, Disk, Inodes, Load, Pressure, Resources, Temperature};
 pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
 pub use state::State;
 pub use subject::{Kind, Subject};
 pub use transition::Transition;
+pub use unit::{UnitActive, UnitFacts, UnitLoad};
 pub use verdict::{Cause, Evidence, Verdict};

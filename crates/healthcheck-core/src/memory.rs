@@ -1,7 +1,8 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
+use crate::Exit;
 use crate::sight::Sight;
-use crate::summary::{Exit, Summary};
+use crate::summary::Summary;
 use crate::{Cause, Facts, FileSystem, NotLooked, Now, ProbeError, ProcessFacts, ProcessSight, ServiceFacts};
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -120,6 +121,7 @@ impl Memory {
         match outcome {
             Ok(Facts::TimePassed) => return self,
             Ok(Facts::Service(facts)) => self.look(*facts, name, now, budget),
+            Ok(Facts::Probe(_) | Facts::Measure(_) | Facts::Mount(_)) => {}
             Err(error) => self.hinder(Hindrance::Unavailable, &error.to_string(), None, now),
         }
         self.is_looked_at = true;

@@ -1,6 +1,6 @@
 //! What one look showed.
 
-use crate::Subject;
+use crate::{Measure, MountSight, ProbeFacts, ProbeKind, Subject};
 use health_reporter::read::{ReportFile, Unusable};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +30,12 @@ impl Observation {
 pub enum Facts {
     /// The report of a service, and what it names.
     Service(Box<ServiceFacts>),
+    /// What a look from outside showed, at a service or at anything else.
+    Probe(ProbeFacts),
+    /// A number of the machine.
+    Measure(Measure),
+    /// Whether a file system is mounted as it should be.
+    Mount(MountSight),
     /// Nothing new: only time has passed.
     TimePassed,
 }
@@ -186,19 +192,29 @@ pub struct ProcessCost {
 
 /// Why a subject could not be looked at; one line, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeError(String);
+pub struct ProbeError {
+    /// The look from outside that failed; nothing if it was the look at its report, or at a number.
+    pub kind: Option<ProbeKind>,
+    problem: String,
+}
 
 impl ProbeError {
-    /// An error with its reason.
+    /// Its report, or a number, could not be looked at, and why.
     #[must_use]
     pub fn new(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+        Self { kind: None, problem: problem.into() }
+    }
+
+    /// A look from outside could not be made, and why.
+    #[must_use]
+    pub fn of(kind: ProbeKind, problem: impl Into<String>) -> Self {
+        Self { kind: Some(kind), problem: problem.into() }
     }
 }
 
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.problem)
     }
 }
 

@@ -1,16 +1,26 @@
-//! What a machine has, and how much of it is taken.
+//! What a machine has, and how much of it is taken. What could not be looked at is absent, never zero.
 
 use serde::Serialize;
 
-/// Memory and load of a machine.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What a machine has, and how much of it is taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Resources {
     /// Main memory.
-    pub memory: Capacity,
+    pub memory: Option<Capacity>,
     /// Nothing on a machine without swap.
     pub swap: Option<Capacity>,
     /// Who runs or wants to.
-    pub load: Load,
+    pub load: Option<Load>,
+    /// The busy share of all processors since the sample before, from 0 to 1; nothing without one.
+    pub cpu_ratio: Option<f64>,
+    /// How much was waited for each resource.
+    pub pressure: Pressure,
+    /// Each file system, in the order of mount points.
+    pub disks: Vec<Disk>,
+    /// Each sensor, by name.
+    pub temperatures: Vec<Temperature>,
+    /// Open files of the whole system.
+    pub descriptors: Option<Descriptors>,
 }
 
 /// A store of bytes.
@@ -35,6 +45,61 @@ pub struct Load {
     pub cores: usize,
 }
 
+/// The shares of the last ten seconds in which at least one process waited, from 0 to 1; `/proc/pressure`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Pressure {
+    /// For a processor.
+    pub cpu_ratio: Option<f64>,
+    /// For memory.
+    pub memory_ratio: Option<f64>,
+    /// For a disk.
+    pub io_ratio: Option<f64>,
+}
+
+/// A file system.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Disk {
+    /// Where it is mounted.
+    pub mount_point: String,
+    /// What is mounted.
+    pub device: String,
+    /// Its type: `ext4`.
+    pub kind: String,
+    /// Bytes; the blocks that are kept for root count as taken.
+    pub bytes: Capacity,
+    /// Inodes; nothing where their number is not fixed.
+    pub inodes: Option<Inodes>,
+    /// Whether it is mounted read-only.
+    pub is_read_only: bool,
+}
+
+/// The inodes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Inodes {
+    /// All of them.
+    pub total: u64,
+    /// Those that a user may still have.
+    pub available: u64,
+}
+
+/// A sensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Temperature {
+    /// The sensor's name: `coretemp Package id 0`.
+    pub name: String,
+    /// Degrees Celsius.
+    pub celsius: f64,
+}
+
+/// Open files of the whole system.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Descriptors {
+    /// Open ones.
+    pub open: u64,
+    /// How many there may be.
+    pub max: u64,
+}
+
 impl Capacity {
     /// The share that is taken, from 0 to 1.
     ///
@@ -44,9 +109,28 @@ impl Capacity {
     /// assert_eq!(Capacity { total_bytes: 100, available_bytes: 25 }.used_ratio(), 0.75);
     /// ```
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
     pub fn used_ratio(self) -> f64 {
-        let used = self.total_bytes.saturating_sub(self.available_bytes);
-        if self.total_bytes == 0 { 0.0 } else { used as f64 / self.total_bytes as f64 }
+        taken(self.total_bytes, self.available_bytes)
     }
+}
+
+impl Inodes {
+    /// The share that is taken, from 0 to 1.
+    #[must_use]
+    pub fn used_ratio(self) -> f64 {
+        taken(self.total, self.available)
+    }
+}
+
+impl Descriptors {
+    /// The share that is taken, from 0 to 1.
+    #[must_use]
+    pub fn used_ratio(self) -> f64 {
+        taken(self.max, self.max.saturating_sub(self.open))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+fn taken(total: u64, available: u64) -> f64 {
+    if total == 0 { 0.0 } else { total.saturating_sub(available) as f64 / total as f64 }
 }

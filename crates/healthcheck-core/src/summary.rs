@@ -1,5 +1,6 @@
 //! What is kept of a report: enough to judge and to show it, and bounded.
 
+use crate::Exit;
 use crate::saved;
 use crate::wording;
 use health_reporter::read::ReportFile;
@@ -69,31 +70,6 @@ pub(crate) struct SilentLoop {
     pub(crate) name: Box<str>,
     pub(crate) silence_s: f64,
     pub(crate) limit_s: f64,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Exit {
-    Code(i64),
-    Signal(i64),
-}
-
-impl Exit {
-    /// The raw status that `wait` returns, and field 52 of a zombie's `/proc/PID/stat` holds.
-    pub(crate) fn of_wait_status(status: i32) -> Self {
-        match status & 0x7f {
-            0 => Self::Code(i64::from(status >> 8 & 0xff)),
-            signal => Self::Signal(i64::from(signal)),
-        }
-    }
-
-    pub(crate) fn in_words(self) -> String {
-        match self {
-            Self::Code(code) => format!("exit {code}"),
-            Self::Signal(signal) => format!("signal {signal}"),
-        }
-    }
 }
 
 /// What the message of a recorded panic begins with.

@@ -2,8 +2,8 @@
 
 use super::{Finding, Told};
 use crate::memory::{Fate, Memory};
-use crate::summary::{Exit, PANIC};
-use crate::{Cause, wording};
+use crate::summary::PANIC;
+use crate::{Cause, Exit, wording};
 use health_reporter::Status;
 
 const SIGKILL: i64 = 9;

@@ -1,8 +1,7 @@
 //! Rows `finished` and `stopped`, and a job that ended in an error or is due again.
 
 use super::{Finding, Told};
-use crate::summary::Exit;
-use crate::{Cause, wording};
+use crate::{Cause, Exit, wording};
 use health_reporter::{State as Life, Status};
 
 /// A job's end holds until its deadline, in whatever way it ended, and across boots.

@@ -4,7 +4,7 @@ use crate::judge::{Case, judge};
 use crate::state::Record;
 use crate::summary::{CheckLine, Summary};
 use crate::{
-    Cause, Evidence, Kind, Now, Policy, Priority, ProcessCost, ProcessSight, State, Subject, Verdict,
+    Cause, Evidence, Kind, Metric, Now, Policy, Priority, ProcessCost, ProcessSight, State, Subject, Verdict,
 };
 use health_reporter::{State as Life, Status};
 use jiff::Timestamp;
@@ -33,6 +33,10 @@ pub struct SubjectView {
     pub reasons: Vec<Cow<'static, str>>,
     /// What was seen.
     pub evidence: Evidence,
+    /// How long the last look took; nothing where nobody looked.
+    pub took: Option<Duration>,
+    /// The numbers that the last look brought.
+    pub metrics: Vec<Metric>,
 }
 
 /// The verdict on one service, and the last report of it that could be used.
@@ -146,7 +150,18 @@ fn words_now(case: &Case<'_>, held: &Verdict) -> Option<Verdict> {
 
 pub(super) fn subject(subject: Subject, verdict: Verdict) -> SubjectView {
     let Verdict { status, cause, message, reasons, evidence, since } = verdict;
-    SubjectView { kind: subject.kind, name: subject.name, status, cause, message, since, reasons, evidence }
+    SubjectView {
+        kind: subject.kind,
+        name: subject.name,
+        status,
+        cause,
+        message,
+        since,
+        reasons,
+        evidence,
+        took: None,
+        metrics: Vec::new(),
+    }
 }
 
 pub(super) fn service(told: Told, name: Subject, record: Record) -> ServiceView {

@@ -367,11 +367,16 @@ fn process(view: &ServiceView) -> Option<(&str, Process)> {
 
 impl MachineResources {
     fn of(resources: &Resources) -> Self {
-        let load = resources.load;
+        let load = |load: healthcheck_core::Load| Load {
+            one: load.one,
+            five: load.five,
+            fifteen: load.fifteen,
+            cores: load.cores,
+        };
         Self {
-            memory: Some(Memory::of(resources.memory)),
+            memory: resources.memory.map(Memory::of),
             swap: resources.swap.map(Memory::of),
-            load: Some(Load { one: load.one, five: load.five, fifteen: load.fifteen, cores: load.cores }),
+            load: resources.load.map(load),
         }
     }
 }

@@ -110,12 +110,11 @@ impl Table<'_> {
 
     fn resources(&mut self, picture: &Picture) -> io::Result<()> {
         let Some(resources) = &picture.resources else { return Ok(()) };
-        let load = resources.load;
-        let mut line = format!("resources     memory {}", percent(resources.memory));
-        if let Some(swap) = resources.swap {
-            line = format!("{line}{GAP}swap {}", percent(swap));
-        }
-        writeln!(self.out, "{line}{GAP}load {:.1} of {}", load.one, load.cores)
+        let memory = resources.memory.map(|memory| format!("memory {}", percent(memory)));
+        let swap = resources.swap.map(|swap| format!("swap {}", percent(swap)));
+        let load = resources.load.map(|load| format!("load {:.1} of {}", load.one, load.cores));
+        let parts: Vec<String> = [memory, swap, load].into_iter().flatten().collect();
+        writeln!(self.out, "resources     {}", parts.join(GAP))
     }
 
     fn coloured(&self, status: Status, text: &str) -> String {
