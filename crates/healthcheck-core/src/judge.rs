@@ -7,8 +7,12 @@ mod case;
 mod death;
 mod finding;
 mod goodbye;
+mod home;
+mod join;
 mod lateness;
 mod obstacle;
+mod outside;
+mod threshold;
 mod word;
 
 pub(crate) use case::Case;
@@ -16,7 +20,7 @@ pub(crate) use finding::Finding;
 
 use crate::memory::{Hindrance, Memory};
 use crate::state::{Record, State};
-use crate::{Cause, Facts, Now, Observation, Policy, ProbeError, Subject, Transition, Verdict};
+use crate::{Cause, Facts, Kind, Now, Observation, Policy, Subject, Transition, Verdict};
 use case::Told;
 use health_reporter::Status;
 
@@ -32,32 +36,26 @@ pub fn step(
     policy: &Policy,
 ) -> (State, Vec<Transition>) {
     state.enter_boot_of(now);
-    let Observation { subject, outcome, .. } = observation;
-    let stand_in = state.stand_in(&subject);
+    let stand_in = state.stand_in(&observation.subject);
     let mut transitions = Vec::new();
-    transitions.extend(observe(&mut state, subject, outcome, now, policy));
+    transitions.extend(observe(&mut state, observation, now, policy));
     if let Some(service) = stand_in {
-        transitions.extend(observe(&mut state, service, Ok(Facts::TimePassed), now, policy));
+        transitions.extend(observe(&mut state, Observation::time_passed(service), now, policy));
     }
     (state, transitions)
 }
 
-fn observe(
-    state: &mut State,
-    subject: Subject,
-    outcome: Result<Facts, ProbeError>,
-    now: &Now,
-    policy: &Policy,
-) -> Option<Transition> {
+fn observe(state: &mut State, observation: Observation, now: &Now, policy: &Policy) -> Option<Transition> {
+    let subject = observation.subject.clone();
     let (memory, held) = match state.take(&subject) {
-        Some(record) if is_news(&outcome, &record.memory) => (record.memory, Some(record.verdict)),
+        Some(record) if is_news(&observation, &record.memory) => (record.memory, Some(record.verdict)),
         Some(record) => {
             state.keep(subject, record);
             return None;
         }
         None => (Memory::default(), None),
     };
-    let memory = memory.after(outcome, &subject.name, now, state.detail_bytes());
+    let memory = memory.after(observation, now, policy, state.detail_bytes());
     let case = Case::new(&subject, &memory, now, policy, state).held(held.is_some());
     let finding = match judge(&case) {
         None if case.is_forgotten(held.as_ref()) => return None,
@@ -71,12 +69,20 @@ fn observe(
 }
 
 /// That time has passed says nothing of what nobody looked at in this boot.
-fn is_news(outcome: &Result<Facts, ProbeError>, memory: &Memory) -> bool {
-    memory.is_looked_at || !matches!(outcome, Ok(Facts::TimePassed))
+fn is_news(observation: &Observation, memory: &Memory) -> bool {
+    memory.is_looked_at || !matches!(observation.outcome, Ok(Facts::TimePassed))
 }
 
 /// The verdict on what is remembered; none where nothing was promised and nothing is there.
 pub(crate) fn judge(case: &Case<'_>) -> Option<Finding> {
+    match case.kind {
+        Kind::Resource => threshold::judge(case),
+        _ => join::judge(case),
+    }
+}
+
+/// The verdict on the report alone.
+fn by_report(case: &Case<'_>) -> Option<Finding> {
     match &case.memory.obstacle {
         Some(missing) if missing.hindrance == Hindrance::Missing => absence::missing(case),
         Some(obstacle) => {

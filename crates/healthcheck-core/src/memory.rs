@@ -1,9 +1,13 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
-use crate::Exit;
+use crate::measured::Measured;
+use crate::probed::Probes;
 use crate::sight::Sight;
 use crate::summary::Summary;
-use crate::{Cause, Facts, FileSystem, NotLooked, Now, ProbeError, ProcessFacts, ProcessSight, ServiceFacts};
+use crate::{
+    Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProbeFacts,
+    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts,
+};
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +34,12 @@ pub(crate) struct Memory {
     pub(crate) exit: Option<Exit>,
     pub(crate) oom: Option<Box<str>>,
     pub(crate) file_system: FileSystem,
+    /// Whose the report's file is.
+    pub(crate) owner_uid: Option<u32>,
+    /// What the looks from outside showed.
+    pub(crate) probes: Probes,
+    pub(crate) measured: Option<Box<Measured>>,
+    pub(crate) mount: Option<MountSight>,
 }
 
 /// What stands in the way of using a report, and since when.
@@ -113,16 +123,22 @@ impl Memory {
     /// What is remembered after an observation.
     pub(crate) fn after(
         mut self,
-        outcome: Result<Facts, ProbeError>,
-        name: &str,
+        observation: Observation,
         now: &Now,
+        policy: &Policy,
         budget: usize,
     ) -> Self {
+        let Observation { subject, outcome, took } = observation;
         match outcome {
             Ok(Facts::TimePassed) => return self,
-            Ok(Facts::Service(facts)) => self.look(*facts, name, now, budget),
-            Ok(Facts::Probe(_) | Facts::Measure(_) | Facts::Mount(_)) => {}
-            Err(error) => self.hinder(Hindrance::Unavailable, &error.to_string(), None, now),
+            Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, budget),
+            Ok(Facts::Probe(facts)) => self.probe(facts.kind(), Ok(facts), took, now),
+            Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),
+            Ok(Facts::Mount(mount)) => (self.mount, self.obstacle) = (Some(mount), None),
+            Err(error) => match error.kind {
+                Some(kind) => self.probe(kind, Err(error.to_string()), took, now),
+                None => self.hinder(Hindrance::Unavailable, &error.to_string(), None, now),
+            },
         }
         self.is_looked_at = true;
         self
@@ -138,7 +154,11 @@ impl Memory {
     pub(crate) fn heap_bytes(&self) -> usize {
         let problem = self.obstacle.as_ref().map_or(0, |obstacle| obstacle.problem.len());
         let oom = self.oom.as_ref().map_or(0, |oom| oom.len());
-        self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes()) + problem + oom
+        self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes())
+            + problem
+            + oom
+            + self.probes.heap_bytes()
+            + self.measured.as_ref().map_or(0, |_| size_of::<Measured>())
     }
 
     /// What became of the process that wrote the report.
@@ -146,10 +166,22 @@ impl Memory {
         Fate::of(&self.process, summary.pid_start_ticks, sight)
     }
 
+    fn probe(&mut self, kind: ProbeKind, outcome: Result<ProbeFacts, String>, took: Duration, now: &Now) {
+        self.probes.learn(kind, outcome, took, now.boottime);
+    }
+
+    fn measure(&mut self, measure: Measure, now: &Now, policy: &Policy) {
+        self.obstacle = None;
+        let limits = policy.limits.get(&measure.quantity);
+        self.measured = limits
+            .map(|limits| Box::new(Measured::after(self.measured.as_deref(), measure, limits, now.boottime)));
+    }
+
     fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, budget: usize) {
         self.file_system = facts.file_system;
         match facts.report {
             Ok(file) => {
+                self.owner_uid = Some(file.owner_uid);
                 let sight = Sight::of(&file, self.sight.as_ref(), now);
                 match strangers_process(&file, &facts.process, &sight) {
                     Some(problem) => {

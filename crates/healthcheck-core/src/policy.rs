@@ -1,16 +1,18 @@
 //! What is expected, and how long things may take.
 
-use crate::Subject;
 use crate::subject::service_type;
+use crate::{Limits, Quantity, Subject};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The settings of the judge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The expected services by name. An entry for `camera` covers each instance, `camera@2` too.
     pub services: BTreeMap<String, ServicePolicy>,
+    /// The limits of numbers; a number without one is not judged.
+    pub limits: BTreeMap<Quantity, Limits>,
     /// An expected service that was stopped is a warning after this time.
     pub stopped_after: Duration,
     /// An expected subject that cannot be judged is an error after this time.
@@ -26,6 +28,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             services: BTreeMap::new(),
+            limits: BTreeMap::new(),
             stopped_after: Duration::from_secs(3_600),
             unknown_after: Duration::from_secs(300),
             grace: Duration::from_secs(60),

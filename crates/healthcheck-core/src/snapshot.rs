@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub others: Vec<SubjectView>,
 }
 
-/// How many subjects are how.
+/// How many subjects are how, resources apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Healthy ones, those that are stopped or finished among them.
@@ -67,7 +67,10 @@ impl Snapshot {
         for (told, (subject, record)) in told.filter(|(told, _)| told.is_shown) {
             match subject.kind {
                 Kind::Service => services.push(views::service(told, subject, record)),
-                _ => others.push(views::subject(subject, told.verdict.unwrap_or(record.verdict))),
+                _ => {
+                    let verdict = told.verdict.unwrap_or(record.verdict);
+                    others.push(views::subject(subject, verdict, &record.memory));
+                }
             }
         }
         Graph::of(&services).explain(&mut services);
@@ -79,7 +82,8 @@ impl Snapshot {
             others,
         };
         snapshot.overall_status = snapshot.shares().max().unwrap_or(Status::Unknown);
-        snapshot.counts = Counts::of(snapshot.subjects().map(|view| view.status));
+        let counted = snapshot.subjects().filter(|view| view.kind != Kind::Resource);
+        snapshot.counts = Counts::of(counted.map(|view| view.status));
         snapshot
     }
 

@@ -71,6 +71,13 @@ impl State {
         self.subjects.get(subject).map(|record| &record.verdict)
     }
 
+    /// The process that the last report of a subject names, and whether it was seen alive.
+    #[must_use]
+    pub fn process(&self, subject: &Subject) -> Option<(u64, bool)> {
+        let memory = &self.subjects.get(subject)?.memory;
+        Some((memory.report.as_ref()?.pid?, memory.was_alive))
+    }
+
     /// Each known subject of a kind, in order: what disappeared is to be observed as missing.
     pub fn subjects(&self, kind: Kind) -> impl Iterator<Item = &Subject> {
         self.subjects.keys().filter(move |subject| subject.kind == kind)

@@ -28,6 +28,8 @@ pub struct UnitFacts {
     pub is_restarted: bool,
     /// How long its `ActiveState` is what it is.
     pub since: Option<Duration>,
+    /// How long its main process ran, where it ended.
+    pub last_run: Option<Duration>,
     /// Whether it was active in this boot.
     pub was_active: bool,
     /// `StatusText`: what it says of itself.

@@ -39,6 +39,25 @@ fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> Stri
     }
 }
 
+/// A number with as many digits as say something.
+pub(crate) fn number(value: f64) -> String {
+    if value.fract().abs() < 0.05 || value.abs() >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// A size as people write it.
+pub(crate) fn bytes(bytes: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut at) = (bytes, 0);
+    while value >= 1024.0 && at + 1 < UNITS.len() {
+        (value, at) = (value / 1024.0, at + 1);
+    }
+    format!("{} {}", number(value), UNITS[at])
+}
+
 /// Seconds that somebody wrote down, as a duration of at most about 136 years; what is no duration is zero.
 pub(crate) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.clamp(0.0, f64::from(u32::MAX))).unwrap_or_default()

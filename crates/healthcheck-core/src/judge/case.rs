@@ -4,7 +4,7 @@ use crate::memory::{Fate, Hindrance, Memory, Obstacle};
 use crate::sight::Sight;
 use crate::state::State;
 use crate::summary::Summary;
-use crate::{Kind, Now, Policy, ServicePolicy, Subject, Verdict, wording};
+use crate::{Exit, Kind, Now, Policy, ServicePolicy, Subject, UnitFacts, Verdict, wording};
 use health_reporter::Status;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Case<'a> {
     pub(crate) instance: Option<&'a Subject>,
     /// Whether it has a verdict already.
     pub(crate) is_held: bool,
-    kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl<'a> Case<'a> {
@@ -70,6 +70,17 @@ impl<'a> Case<'a> {
         let declared = self.memory.report.as_deref()?.deadline_s.map(wording::seconds);
         let default = || wording::seconds(health_reporter::DEFAULT_DEADLINE_S);
         Some(declared.or(configured).unwrap_or_else(default))
+    }
+
+    /// The unit whose main process wrote the report, where systemd says so.
+    pub(crate) fn units_own(&self) -> Option<&UnitFacts> {
+        let pid = self.memory.report.as_ref()?.pid?;
+        self.memory.probes.unit().filter(|unit| unit.main_pid.is_some_and(|main| u64::from(main) == pid))
+    }
+
+    /// How the process that wrote the report ended, where somebody knows.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.memory.exit.or_else(|| self.units_own()?.exit)
     }
 
     /// The end of the grace, as boot time, while it lasts.

@@ -1,7 +1,7 @@
 //! Rows `crashed` and `oom_killed`.
 
-use super::{Finding, Told};
-use crate::memory::{Fate, Memory};
+use super::{Case, Finding, Told};
+use crate::memory::Fate;
 use crate::summary::PANIC;
 use crate::{Cause, Exit, wording};
 use health_reporter::Status;
@@ -12,14 +12,14 @@ const SIGKILL: i64 = 9;
 pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
     let Fate::Ended { how, .. } = told.fate() else { return None };
     let memory = told.case.memory;
-    let oom = memory.oom.as_deref().filter(|_| may_be_of_memory(memory));
+    let oom = out_of_memory(told.case);
     let cause = if oom.is_some() { Cause::OomKilled } else { Cause::Crashed };
     let finding = Finding::new(Status::Error, cause, &message(told, oom.is_some()))
         .because(how)
         .because("its report has no goodbye")
         .with("state", told.summary.state.as_str())
         .with("last_beat", &format!("{} ago", told.age_in_words()))
-        .maybe_with("exit", memory.exit.map(Exit::in_words).as_deref())
+        .maybe_with("exit", told.case.exit().map(Exit::in_words).as_deref())
         .maybe_with("oom", oom)
         .maybe_with(if is_panic(told) { "panic" } else { "last_error" }, told.summary.last_words.as_deref());
     // Whose life was not seen may have ended at any time since the last beat.
@@ -27,12 +27,17 @@ pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
 }
 
 /// The kernel kills with SIGKILL when memory runs out: another end is not its doing.
-fn may_be_of_memory(memory: &Memory) -> bool {
-    memory.exit.is_none_or(|exit| exit == Exit::Signal(SIGKILL))
+fn out_of_memory<'a>(case: &Case<'a>) -> Option<&'a str> {
+    let kernel = case.memory.oom.as_deref();
+    let may_be = case.exit().is_none_or(|exit| exit == Exit::Signal(SIGKILL));
+    kernel.filter(|_| may_be).or_else(|| {
+        let unit = case.units_own()?;
+        (unit.result == "oom-kill").then_some("systemd: oom-kill")
+    })
 }
 
 fn message(told: &Told<'_>, is_oom: bool) -> String {
-    let how = match told.case.memory.exit {
+    let how = match told.case.exit() {
         _ if is_oom => "killed, out of memory".to_owned(),
         Some(exit) => format!("crashed ({})", exit.in_words()),
         None => "died, exit unknown".to_owned(),

@@ -1,6 +1,7 @@
 //! What a snapshot shows of each subject.
 
 use crate::judge::{Case, judge};
+use crate::memory::Memory;
 use crate::state::Record;
 use crate::summary::{CheckLine, Summary};
 use crate::{
@@ -148,25 +149,16 @@ fn words_now(case: &Case<'_>, held: &Verdict) -> Option<Verdict> {
     finding.map(|finding| finding.into_verdict(Some(held.since), case.now))
 }
 
-pub(super) fn subject(subject: Subject, verdict: Verdict) -> SubjectView {
+pub(super) fn subject(subject: Subject, verdict: Verdict, memory: &Memory) -> SubjectView {
     let Verdict { status, cause, message, reasons, evidence, since } = verdict;
-    SubjectView {
-        kind: subject.kind,
-        name: subject.name,
-        status,
-        cause,
-        message,
-        since,
-        reasons,
-        evidence,
-        took: None,
-        metrics: Vec::new(),
-    }
+    let (took, metrics) = (memory.probes.took(), memory.probes.metrics());
+    let (kind, name) = (subject.kind, subject.name);
+    SubjectView { kind, name, status, cause, message, since, reasons, evidence, took, metrics }
 }
 
 pub(super) fn service(told: Told, name: Subject, record: Record) -> ServiceView {
+    let verdict = subject(name, told.verdict.unwrap_or(record.verdict), &record.memory);
     let summary = record.memory.report.map(|summary| *summary);
-    let verdict = subject(name, told.verdict.unwrap_or(record.verdict));
     let mut view = ServiceView {
         priority: told.priority,
         deadline_s: told.deadline.map(in_seconds),

@@ -49,6 +49,7 @@ fn policy(config: &Config) -> Policy {
         unknown_after: config.alerts.unknown_after,
         grace: config.alerts.grace,
         once: true,
+        ..Policy::default()
     }
 }
 

@@ -1,0 +1,212 @@
+//! Rows `probe_failed` and `probe_unavailable`, and probes that found nothing bad.
+
+use super::{Case, Finding};
+use crate::probed::Probed;
+use crate::{
+    Cause, CommandEnd, CommandFacts, Connection, Echo, FileAge, HttpFacts, ProbeFacts, ProbeKind,
+    ProcessesFound, Unanswered, ZmqFacts, ZmqSight, perfdata, wording,
+};
+use health_reporter::Status;
+
+/// The verdicts on the active looks, one for each.
+pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
+    let looks = case.memory.probes.iter().filter(|(kind, _)| !is_home(*kind));
+    looks.map(|(_, probed)| finding(case, probed)).collect()
+}
+
+const fn is_home(kind: ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Unit | ProbeKind::Container)
+}
+
+fn finding(case: &Case<'_>, probed: &Probed) -> Finding {
+    match &probed.outcome {
+        Err(problem) => blind(case, probed, problem),
+        Ok(facts) => {
+            let (status, message) = look(facts);
+            let cause = if status == Status::Healthy { Cause::SelfReported } else { Cause::ProbeFailed };
+            let why = if status == Status::Healthy {
+                "it answers as it should"
+            } else {
+                "it was looked at, and is bad"
+            };
+            Finding::new(status, cause, &message).because(why)
+        }
+    }
+}
+
+/// Nobody could look; where it is expected, that is an error in the end.
+pub(super) fn blind(case: &Case<'_>, probed: &Probed, problem: &str) -> Finding {
+    let limit = case.policy.unknown_after;
+    let end = probed.blind_since_boottime.map(|since| since + limit).filter(|_| case.is_expected());
+    let is_too_long = end.is_some_and(|end| case.now.boottime >= end);
+    let status = if is_too_long { Status::Error } else { Status::Unknown };
+    let too_long =
+        is_too_long.then(|| format!("expected, and unknown for {} or longer", wording::duration(limit)));
+    Finding::new(status, Cause::ProbeUnavailable, problem)
+        .because("it could not be looked at")
+        .maybe_because(too_long)
+        .with("problem", problem)
+        .until(end.filter(|_| !is_too_long))
+}
+
+/// On a machine without systemd nothing is bad because of that.
+pub(super) fn no_systemd() -> Finding {
+    Finding::new(Status::Unknown, Cause::ProbeUnavailable, "there is no systemd here to ask for its unit")
+        .because("its unit could not be looked at")
+}
+
+/// With a line for each look: what it showed, and how long that took.
+pub(super) fn proved(case: &Case<'_>, finding: Finding) -> Finding {
+    case.memory.probes.iter().filter(|(kind, _)| !is_home(*kind)).fold(finding, |finding, (kind, probed)| {
+        let shown = match &probed.outcome {
+            Ok(facts) => look(facts).1,
+            Err(problem) => problem.to_string(),
+        };
+        let shown = if shown.is_empty() { "well".to_owned() } else { shown };
+        let finding = finding.with(kind.as_str(), &format!("{shown}, looked for {}", took(probed)));
+        match &probed.outcome {
+            Ok(ProbeFacts::Zmq(zmq)) => socket(zmq, finding.with("endpoint", &zmq.endpoint)),
+            _ => finding,
+        }
+    })
+}
+
+fn socket(zmq: &ZmqFacts, finding: Finding) -> Finding {
+    let ZmqSight::Alive { socket, mechanism } = &zmq.sight else { return finding };
+    finding.maybe_with("socket", socket.as_deref()).with("mechanism", mechanism)
+}
+
+fn took(probed: &Probed) -> String {
+    let micros = probed.took.as_micros();
+    if micros < 10_000 {
+        format!("{:.1} ms", probed.took.as_secs_f64() * 1e3)
+    } else {
+        wording::duration(probed.took)
+    }
+}
+
+/// How what was seen is, and in words what it is.
+fn look(facts: &ProbeFacts) -> (Status, String) {
+    match facts {
+        ProbeFacts::Process(found) => processes(found),
+        ProbeFacts::Command(command) => self::command(command),
+        ProbeFacts::Http(http) => self::http(http),
+        ProbeFacts::Tcp(connection) => tcp(connection),
+        ProbeFacts::FileAge(file) => file_age(file),
+        ProbeFacts::Zmq(zmq) => self::zmq(zmq),
+        ProbeFacts::Unit(_) | ProbeFacts::Container(_) => (Status::Healthy, String::new()),
+    }
+}
+
+fn processes(found: &ProcessesFound) -> (Status, String) {
+    match (found.count, found.pids.first()) {
+        (0, _) => (Status::Error, format!("no process {}", found.pattern)),
+        (1, Some(pid)) => (Status::Healthy, format!("pid {pid}")),
+        (count, _) => (Status::Healthy, format!("{count} processes")),
+    }
+}
+
+/// The exit code is the health. That 1 is only a warning is believed of a program that speaks as a plug-in.
+fn command(command: &CommandFacts) -> (Status, String) {
+    let says = perfdata::text(&command.output);
+    let with = |words: String| if says.is_empty() { words } else { format!("{words}: {says}") };
+    match command.end {
+        CommandEnd::Exited(0) => (Status::Healthy, says.to_owned()),
+        CommandEnd::Exited(1) if perfdata::is_plug_in(&command.output) => (Status::Warning, says.to_owned()),
+        CommandEnd::Exited(3) if perfdata::is_plug_in(&command.output) => (Status::Unknown, says.to_owned()),
+        CommandEnd::Exited(code) => (Status::Error, with(format!("exit {code}"))),
+        CommandEnd::Killed(signal) => (Status::Error, with(format!("killed by signal {signal}"))),
+        CommandEnd::TimedOut(after) => {
+            (Status::Error, with(format!("timed out after {}", wording::duration(after))))
+        }
+        CommandEnd::Flooded(bytes) => {
+            (Status::Error, format!("wrote more than {bytes} bytes, and was killed"))
+        }
+    }
+}
+
+fn http(http: &HttpFacts) -> (Status, String) {
+    let answer = match &http.answer {
+        Ok(answer) => answer,
+        Err(unanswered) => return (Status::Error, self::unanswered(unanswered)),
+    };
+    let is_wanted = match answer.status_wanted {
+        Some(wanted) => answer.status == wanted,
+        None => (200..300).contains(&answer.status),
+    };
+    if !is_wanted {
+        let wanted = answer.status_wanted.map_or_else(|| "2xx".to_owned(), |wanted| wanted.to_string());
+        return (Status::Error, format!("status {} instead of {wanted}", answer.status));
+    }
+    if let Some(lacks) = &answer.body_lacks {
+        return (Status::Error, format!("status {}, without \"{lacks}\" in its body", answer.status));
+    }
+    match http.certificate_left.filter(|left| *left < http.certificate_wanted) {
+        Some(left) => (Status::Warning, format!("its certificate ends in {}", wording::duration(left))),
+        None => (Status::Healthy, format!("status {}", answer.status)),
+    }
+}
+
+fn unanswered(why: &Unanswered) -> String {
+    match why {
+        Unanswered::Refused => "refused".to_owned(),
+        Unanswered::TimedOut(after) => format!("timed out after {}", wording::duration(*after)),
+        Unanswered::Unresolved(problem) => format!("no address: {problem}"),
+        Unanswered::Tls(problem) => format!("TLS: {problem}"),
+        Unanswered::Failed(problem) => problem.clone(),
+    }
+}
+
+fn tcp(connection: &Connection) -> (Status, String) {
+    match &connection.outcome {
+        Ok(()) => (Status::Healthy, format!("{} accepts", connection.address)),
+        Err(why) => (Status::Error, format!("{} {}", connection.address, unanswered(why))),
+    }
+}
+
+fn file_age(file: &FileAge) -> (Status, String) {
+    let max = wording::duration(file.max_age);
+    match file.age {
+        None => (Status::Error, format!("{} is not there", file.path)),
+        Some(age) if age > file.max_age => (
+            Status::Error,
+            format!("{} is {} old, at most {max} are right", file.path, wording::duration(age)),
+        ),
+        Some(age) => (Status::Healthy, format!("{} old", wording::duration(age))),
+    }
+}
+
+fn zmq(zmq: &ZmqFacts) -> (Status, String) {
+    let at = |problem: String| (Status::Error, format!("{} {problem}", zmq.endpoint));
+    match &zmq.sight {
+        ZmqSight::Unreachable(why) => at(unanswered(why)),
+        ZmqSight::Silent(after) => at(format!("accepts, and says nothing for {}", wording::duration(*after))),
+        ZmqSight::Closed => at("ends the conversation before it says what it is".to_owned()),
+        ZmqSight::NotZmtp(said) if said.is_empty() => at("does not speak ZMTP".to_owned()),
+        ZmqSight::NotZmtp(said) => at(format!("does not speak ZMTP, it says \"{said}\"")),
+        ZmqSight::OldVersion(major) => old_version(zmq, *major),
+        ZmqSight::Alive { socket, mechanism } => alive(zmq, socket.as_deref(), mechanism),
+    }
+}
+
+fn old_version(zmq: &ZmqFacts, major: u8) -> (Status, String) {
+    (Status::Healthy, format!("{} speaks ZMTP {major}, which does not say what it is", zmq.endpoint))
+}
+
+fn alive(zmq: &ZmqFacts, socket: Option<&str>, mechanism: &str) -> (Status, String) {
+    let endpoint = &zmq.endpoint;
+    if let (Some(socket), Some(wanted)) = (socket, zmq.wanted.as_deref())
+        && socket != wanted
+    {
+        return (Status::Error, format!("{endpoint} is a {socket}, not a {wanted}"));
+    }
+    if let Some(Echo::TimedOut(after)) = zmq.echo {
+        let after = wording::duration(after);
+        return (Status::Error, format!("{endpoint} does not answer a question for {after}"));
+    }
+    if let Some(silence) = zmq.silence.filter(|silence| silence.lasted > silence.max) {
+        let (lasted, max) = (wording::duration(silence.lasted), wording::duration(silence.max));
+        return (Status::Error, format!("{endpoint} sent no message for {lasted}, at most {max} are right"));
+    }
+    (Status::Healthy, socket.map_or_else(|| mechanism.to_owned(), str::to_owned))
+}

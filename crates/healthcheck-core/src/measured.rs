@@ -1,0 +1,75 @@
+//! What is remembered of a number: how much it is, and since when it is beyond its limits.
+
+use crate::{Limits, Measure};
+use health_reporter::Status;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A number, and since when it is beyond its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) measure: Measure,
+    warning_since_boottime: Option<Duration>,
+    error_since_boottime: Option<Duration>,
+}
+
+/// A limit that a number is beyond.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Crossed {
+    pub(crate) status: Status,
+    pub(crate) limit: f64,
+    pub(crate) since_boottime: Duration,
+}
+
+impl Measured {
+    pub(crate) fn after(
+        former: Option<&Self>,
+        measure: Measure,
+        limits: &Limits,
+        boottime: Duration,
+    ) -> Self {
+        let since = |limit: Option<f64>, since: Option<Duration>| {
+            limits.crossed_since(measure.value, limit?, since, boottime)
+        };
+        Self {
+            measure,
+            warning_since_boottime: since(
+                limits.warning,
+                former.and_then(|former| former.warning_since_boottime),
+            ),
+            error_since_boottime: since(limits.error, former.and_then(|former| former.error_since_boottime)),
+        }
+    }
+
+    /// The limits that it is beyond, the worse one first, whether or not for long enough.
+    pub(crate) fn crossed(&self, limits: &Limits) -> impl Iterator<Item = Crossed> {
+        let crossed = |status, limit: Option<f64>, since: Option<Duration>| {
+            Some(Crossed { status, limit: limit?, since_boottime: since? })
+        };
+        let error = crossed(Status::Error, limits.error, self.error_since_boottime);
+        let warning = crossed(Status::Warning, limits.warning, self.warning_since_boottime);
+        error.into_iter().chain(warning)
+    }
+}
+
+impl Limits {
+    /// Since when the value is beyond a limit. Only what was beyond it for long enough stays so until it is clear
+    /// of it: a short peak leaves nothing behind.
+    fn crossed_since(
+        &self,
+        value: f64,
+        limit: f64,
+        since: Option<Duration>,
+        boottime: Duration,
+    ) -> Option<Duration> {
+        let is_raised = since.is_some_and(|since| boottime.saturating_sub(since) >= self.hold);
+        let clear = self.clear.filter(|_| is_raised && self.warning.is_none_or(|warning| warning == limit));
+        let is_beyond =
+            self.is_beyond(value, limit) || clear.is_some_and(|clear| self.is_beyond(value, clear));
+        is_beyond.then(|| since.unwrap_or(boottime))
+    }
+
+    fn is_beyond(&self, value: f64, limit: f64) -> bool {
+        if self.is_bad_below { value < limit } else { value > limit }
+    }
+}

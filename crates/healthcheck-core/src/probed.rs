@@ -1,0 +1,146 @@
+//! What is remembered of looks from outside.
+
+use crate::{Metric, ProbeFacts, ProbeKind, UnitFacts, perfdata, wording};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// So many restarts within the window are a crash loop.
+pub(crate) const LOOP_RESTARTS: usize = 3;
+pub(crate) const LOOP_WINDOW: Duration = Duration::from_secs(600);
+
+/// The last look of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Probes(BTreeMap<ProbeKind, Probed>);
+
+/// What one look showed, and what the looks before it mean for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Probed {
+    pub(crate) outcome: Result<ProbeFacts, Box<str>>,
+    pub(crate) took: Duration,
+    pub(crate) seen_boottime: Duration,
+    /// Since when it could not be looked at.
+    pub(crate) blind_since_boottime: Option<Duration>,
+    pub(crate) restarts: Restarts,
+}
+
+impl Probes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn get(&self, kind: ProbeKind) -> Option<&Probed> {
+        self.0.get(&kind)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ProbeKind, &Probed)> {
+        self.0.iter().map(|(kind, probed)| (*kind, probed))
+    }
+
+    pub(crate) fn unit(&self) -> Option<&UnitFacts> {
+        match &self.get(ProbeKind::Unit)?.outcome {
+            Ok(ProbeFacts::Unit(unit)) => Some(unit),
+            _ => None,
+        }
+    }
+
+    /// How long the slowest of them took.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.0.values().map(|probed| probed.took).max()
+    }
+
+    /// The numbers that a command brought.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        match self.get(ProbeKind::Command).map(|probed| &probed.outcome) {
+            Some(Ok(ProbeFacts::Command(command))) => perfdata::metrics(&command.output),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes in another look.
+    pub(crate) fn learn(
+        &mut self,
+        kind: ProbeKind,
+        outcome: Result<ProbeFacts, String>,
+        took: Duration,
+        boottime: Duration,
+    ) {
+        let former = self.0.remove(&kind);
+        let blind_since = former.as_ref().and_then(|former| former.blind_since_boottime);
+        let mut restarts = former.map(|former| former.restarts).unwrap_or_default();
+        match &outcome {
+            Ok(ProbeFacts::Unit(unit)) => restarts.count(unit.restarts, boottime),
+            Ok(ProbeFacts::Container(container)) => restarts.count(container.restarts, boottime),
+            _ => {}
+        }
+        let blind_since_boottime = outcome.is_err().then(|| blind_since.unwrap_or(boottime));
+        let outcome = outcome.map_err(|problem| wording::message(&problem));
+        self.0
+            .insert(kind, Probed { outcome, took, seen_boottime: boottime, blind_since_boottime, restarts });
+    }
+
+    /// What it takes on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.0.values().map(Probed::bytes).sum()
+    }
+}
+
+impl Probed {
+    fn bytes(&self) -> usize {
+        // The sources bound each text; an exact count is not worth its code.
+        const FACTS: usize = 1_024;
+        size_of::<Self>() + FACTS + self.restarts.recent.len() * size_of::<Duration>()
+    }
+}
+
+/// Restarts as differences of a counter that its owner may set back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Restarts {
+    counter: Option<u64>,
+    /// When the last ones were seen, as boot times.
+    recent: Vec<Duration>,
+}
+
+impl Restarts {
+    /// A counter that went down is a new base line.
+    fn count(&mut self, counter: u64, boottime: Duration) {
+        let more = self.counter.map_or(0, |former| counter.saturating_sub(former));
+        let more = usize::try_from(more).map_or(LOOP_RESTARTS, |more| more.min(LOOP_RESTARTS));
+        self.counter = Some(counter);
+        self.recent.extend(std::iter::repeat_n(boottime, more));
+        let excess = self.recent.len().saturating_sub(LOOP_RESTARTS);
+        self.recent.drain(..excess);
+    }
+
+    /// The boot time until which it is a crash loop, where it is one.
+    pub(crate) fn loops_until(&self, boottime: Duration) -> Option<Duration> {
+        let first = self.recent.first().filter(|_| self.recent.len() >= LOOP_RESTARTS)?;
+        Some(*first + LOOP_WINDOW).filter(|end| *end > boottime)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn f14_a_restart_counter_counts_by_its_differences() {
+        let mut restarts = Restarts::default();
+        restarts.count(500, at(0));
+        assert_eq!(restarts.loops_until(at(0)), None, "those were before anybody looked");
+        restarts.count(501, at(10));
+        restarts.count(502, at(20));
+        restarts.count(0, at(30));
+        assert_eq!(restarts.loops_until(at(30)), None, "it was set back");
+        restarts.count(1, at(40));
+        assert_eq!(restarts.loops_until(at(40)), Some(at(610)));
+        assert_eq!(restarts.loops_until(at(610)), None);
+        restarts.count(u64::MAX, at(700));
+        assert_eq!(restarts.loops_until(at(700)), Some(at(1_300)));
+    }
+}
