@@ -1,0 +1,208 @@
+//! Looks from outside, at services and at things that are none.
+
+use crate::world::*;
+use health_reporter::State as Life;
+use health_reporter::Status::{self, Error, Healthy, Unknown, Warning};
+use healthcheck_core::Cause::{self, *};
+use healthcheck_core::ProcessSight::Gone;
+use healthcheck_core::{
+    CommandEnd, CommandFacts, Connection, Echo, Facts, FileAge, HttpAnswer, HttpFacts, Kind, Now,
+    Observation, ProbeError, ProbeFacts, ProbeKind, ProcessesFound, ServicePolicy, Silence, Snapshot,
+    Subject, Unanswered, ZmqFacts, ZmqSight, step,
+};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn command(end: CommandEnd, output: &str) -> ProbeFacts {
+    ProbeFacts::Command(CommandFacts { end, output: output.into() })
+}
+
+fn exited(code: i32, output: &str) -> ProbeFacts {
+    command(CommandEnd::Exited(code), output)
+}
+
+fn http(status: u16) -> HttpFacts {
+    let answer = Ok(HttpAnswer { status, status_wanted: None, body_lacks: None });
+    HttpFacts { answer, certificate_left: None, certificate_wanted: SECOND * 86_400 * 14 }
+}
+
+fn tcp(outcome: Result<(), Unanswered>) -> ProbeFacts {
+    ProbeFacts::Tcp(Connection { address: "127.0.0.1:5432".into(), outcome })
+}
+
+fn zmq(sight: ZmqSight) -> ZmqFacts {
+    let (endpoint, wanted) = ("tcp://127.0.0.1:5556".into(), Some("PUB".into()));
+    ZmqFacts { endpoint, wanted, sight, echo: None, silence: None }
+}
+
+fn alive(socket: &str) -> ZmqSight {
+    ZmqSight::Alive { socket: Some(socket.into()), mechanism: "NULL".into() }
+}
+
+/// What a single look makes of these facts, and its words.
+fn judged(kind: Kind, facts: ProbeFacts) -> (Status, Cause, String) {
+    let World { now, policy, .. } = World::once();
+    let subject = Subject::new(kind, "it");
+    let looked = Observation { subject: subject.clone(), outcome: Ok(Facts::Probe(facts)), took: SECOND };
+    let (state, _) = step(healthcheck_core::State::default(), looked, &now, &policy);
+    let verdict = state.verdict(&subject).unwrap();
+    (verdict.status, verdict.cause, verdict.message.clone())
+}
+
+#[test]
+fn f2_a_probe_is_as_what_it_showed() {
+    let old = |age| ProbeFacts::FileAge(FileAge { path: "/b".into(), age, max_age: SECOND * 60 });
+    let found = |count| {
+        let pids = (1..=u32::try_from(count).unwrap()).collect();
+        ProbeFacts::Process(ProcessesFound { pattern: "syncthing".into(), count, pids })
+    };
+    let lacks = HttpAnswer { status: 200, status_wanted: None, body_lacks: Some("ready".into()) };
+    let lacking = HttpFacts { answer: Ok(lacks), ..http(200) };
+    let teapot = HttpAnswer { status: 418, status_wanted: Some(418), body_lacks: None };
+    let teapot = HttpFacts { answer: Ok(teapot), ..http(418) };
+    let ending = HttpFacts { certificate_left: Some(SECOND * 86_400 * 5), ..http(200) };
+    let unknown_issuer = HttpFacts { answer: Err(Unanswered::Tls("unknown issuer".into())), ..http(200) };
+    for (facts, status, words) in [
+        (exited(0, "accepting connections"), Healthy, "accepting connections"),
+        (exited(1, "rejecting"), Error, "exit 1: rejecting"),
+        (exited(1, ""), Error, "exit 1"),
+        (exited(1, "DISK WARNING - 9 % left | /=9%"), Warning, "DISK WARNING - 9 % left"),
+        (exited(2, "DISK CRITICAL"), Error, "exit 2: DISK CRITICAL"),
+        (exited(3, "DISK UNKNOWN"), Unknown, "DISK UNKNOWN"),
+        (exited(3, ""), Error, "exit 3"),
+        (command(CommandEnd::Killed(11), ""), Error, "killed by signal 11"),
+        (command(CommandEnd::TimedOut(SECOND * 5), "half"), Error, "timed out after 5 s: half"),
+        (command(CommandEnd::Flooded(9), "x"), Error, "wrote more than 9 bytes, and was killed"),
+        (ProbeFacts::Http(http(204)), Healthy, "status 204"),
+        (ProbeFacts::Http(http(500)), Error, "status 500 instead of 2xx"),
+        (ProbeFacts::Http(http(301)), Error, "status 301 instead of 2xx"),
+        (ProbeFacts::Http(lacking), Error, "status 200, without \"ready\" in its body"),
+        (ProbeFacts::Http(teapot), Healthy, "status 418"),
+        (ProbeFacts::Http(ending), Warning, "its certificate ends in 5 d"),
+        (ProbeFacts::Http(unknown_issuer), Error, "TLS: unknown issuer"),
+        (tcp(Ok(())), Healthy, "127.0.0.1:5432 accepts"),
+        (tcp(Err(Unanswered::Refused)), Error, "127.0.0.1:5432 refused"),
+        (old(Some(SECOND)), Healthy, "1 s old"),
+        (old(Some(SECOND * 61)), Error, "/b is 1 min 1 s old, at most 1 min are right"),
+        (old(None), Error, "/b is not there"),
+        (found(0), Error, "no process syncthing"),
+        (found(2), Healthy, "2 processes"),
+    ] {
+        let cause = if status == Healthy { SelfReported } else { ProbeFailed };
+        assert_eq!(judged(Kind::Probe, facts), (status, cause, words.to_owned()));
+    }
+}
+
+#[test]
+fn f2_an_endpoint_is_as_what_was_found_there() {
+    let curve = ZmqSight::Alive { socket: None, mechanism: "CURVE".into() };
+    let mute = ZmqFacts { echo: Some(Echo::TimedOut(SECOND)), ..zmq(alive("PUB")) };
+    let silence = |lasted| Some(Silence { lasted: SECOND * lasted, max: SECOND * 30 });
+    for (facts, status, words) in [
+        (zmq(alive("PUB")), Healthy, "PUB"),
+        (zmq(curve), Healthy, "CURVE"),
+        (
+            zmq(ZmqSight::OldVersion(1)),
+            Healthy,
+            "tcp://127.0.0.1:5556 speaks ZMTP 1, which does not say what it is",
+        ),
+        (zmq(alive("REP")), Error, "tcp://127.0.0.1:5556 is a REP, not a PUB"),
+        (zmq(ZmqSight::Unreachable(Unanswered::Refused)), Error, "tcp://127.0.0.1:5556 refused"),
+        (
+            zmq(ZmqSight::Closed),
+            Error,
+            "tcp://127.0.0.1:5556 ends the conversation before it says what it is",
+        ),
+        (zmq(ZmqSight::Silent(SECOND)), Error, "tcp://127.0.0.1:5556 accepts, and says nothing for 1 s"),
+        (
+            zmq(ZmqSight::NotZmtp("SSH-2.0-x".into())),
+            Error,
+            "tcp://127.0.0.1:5556 does not speak ZMTP, it says \"SSH-2.0-x\"",
+        ),
+        (mute, Error, "tcp://127.0.0.1:5556 does not answer a question for 1 s"),
+        (ZmqFacts { silence: silence(29), ..zmq(alive("PUB")) }, Healthy, "PUB"),
+        (
+            ZmqFacts { silence: silence(31), ..zmq(alive("PUB")) },
+            Error,
+            "tcp://127.0.0.1:5556 sent no message for 31 s, at most 30 s are right",
+        ),
+    ] {
+        let cause = if status == Healthy { SelfReported } else { ProbeFailed };
+        assert_eq!(judged(Kind::Zmq, ProbeFacts::Zmq(facts)), (status, cause, words.to_owned()));
+    }
+}
+
+fn looked_at(name: &str) -> World {
+    let mut world = World::new();
+    let settings = ServicePolicy { looked_at_from_outside: true, ..ServicePolicy::default() };
+    world.policy.services.insert(name.into(), settings);
+    world
+}
+
+#[test]
+fn the_worst_of_report_and_looks_counts() {
+    let refused = || Ok(Facts::Probe(tcp(Err(Unanswered::Refused))));
+    let open = || Ok(Facts::Probe(tcp(Ok(()))));
+    let mut world = looked_at("db");
+    world.see("db", missing());
+    assert_eq!(world.judged("db"), (Unknown, NotObserved));
+    world.observe("db", open());
+    assert_eq!(world.judged("db"), (Healthy, SelfReported), "a report is optional");
+    world.observe("db", Ok(Facts::Probe(exited(2, "no response"))));
+    assert_eq!(world.judged("db"), (Error, ProbeFailed), "the command counts beside the port");
+    world.observe("db", Ok(Facts::Probe(exited(0, ""))));
+    world.see("db", world.beat(0.0).says(|r| r.overall_status = Warning));
+    assert_eq!(world.judged("db"), (Warning, SelfReported));
+    world.observe("db", refused());
+    assert_eq!(world.judged("db"), (Error, ProbeFailed));
+    world.see("db", world.beat(0.0).by(Gone));
+    assert_eq!(
+        world.judged("db"),
+        (Error, Crashed),
+        "what died does not answer: the death is the better word"
+    );
+    world.see("db", world.beat(0.0).by(Gone).says(|r| r.state = Life::Stopped));
+    assert_eq!(world.judged("db"), (Healthy, Stopped), "nor does what was stopped");
+}
+
+#[test]
+fn failing_to_look_is_never_down() {
+    let mut world = looked_at("db");
+    world.observe("db", Err(ProbeError::of(ProbeKind::Command, "too many processes")));
+    assert_eq!(world.judged("db"), (Unknown, ProbeUnavailable));
+    world.wait("db", 299.0);
+    assert_eq!(world.judged("db"), (Unknown, ProbeUnavailable));
+    world.wait("db", 2.0);
+    assert_eq!(world.judged("db"), (Error, ProbeUnavailable), "expected, and unknown for too long");
+    world.observe("db", Ok(Facts::Probe(exited(0, ""))));
+    assert_eq!(world.judged("db"), (Healthy, SelfReported));
+}
+
+#[test]
+fn a_view_has_the_numbers_and_the_time_of_its_look() {
+    let world = World::once();
+    let facts = exited(0, "LOAD OK - 1 | load1=1.5;5;10;0 'free space'=12%");
+    let subject = Subject::new(Kind::Probe, "load");
+    let looked = Observation { subject, outcome: Ok(Facts::Probe(facts)), took: SECOND };
+    let now: &Now = &world.now;
+    let (state, _) = step(healthcheck_core::State::default(), looked, now, &world.policy);
+    let snapshot = Snapshot::of(&state, now, &world.policy);
+    let view = &snapshot.others[0];
+    let metrics: Vec<_> = view.metrics.iter().map(|m| (m.label.as_str(), m.value, m.unit.as_str())).collect();
+    assert_eq!(metrics, [("load1", 1.5, ""), ("free space", 12.0, "%")]);
+    assert_eq!(view.took, Some(SECOND));
+    assert_eq!(snapshot.overall_status, Healthy);
+}
+
+#[test]
+fn what_looks_showed_survives_a_restart_of_the_judge() {
+    let mut world = looked_at("db");
+    world.observe("db", Ok(Facts::Probe(exited(2, "no response"))));
+    let saved = serde_json::to_string(&world.state).unwrap();
+    let mut again = World::new();
+    again.policy = world.policy.clone();
+    again.state = serde_json::from_str(&saved).unwrap();
+    assert_eq!(again.state, world.state);
+    assert_eq!(again.wait("db", 1.0), []);
+}
