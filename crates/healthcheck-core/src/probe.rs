@@ -211,7 +211,7 @@ pub enum ZmqSight {
     OldVersion(u8),
     /// Something that does not speak ZMTP, and what it said.
     NotZmtp(String),
-    /// A peer that accepts the connection and says nothing for so long.
+    /// A peer that accepts the connection and does not say what it is for so long.
     Silent(Duration),
     /// A peer that ended the conversation before it said what it is.
     Closed,
