@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 missing=""
 need() { command -v "$1" >/dev/null || missing="$missing $2"; }
 need cc gcc
+need g++ g++
 need dash dash
 need python3 python3
 need strace strace

@@ -5,10 +5,10 @@ cd "$(dirname "$0")/.."
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# The build needs a C compiler: to link, and for one small file of a library.
-if ! command -v cc >/dev/null; then
+# The build needs compilers of C and C++: to link, and for libzmq.
+if ! command -v cc >/dev/null || ! command -v g++ >/dev/null; then
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc g++ libc6-dev
 fi
 echo "building, which takes a few minutes the first time …"
 cargo build --release --quiet --package healthcheck --package health-reporter \
