@@ -14,6 +14,9 @@ need python3 python3
 need strace strace
 need setpriv util-linux
 need mkfs.ext4 e2fsprogs
+need systemd-nspawn "systemd systemd-container"
+need dbus-daemon dbus
+[ -e /usr/lib/systemd/user/dbus.socket ] || missing="$missing dbus-user-session"
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of words

@@ -44,8 +44,6 @@ pub struct UnitFacts {
     pub file_state: String,
     /// The user that it runs as, where that is known.
     pub owner_uid: Option<u32>,
-    /// Whether somebody said that this service is that unit; otherwise it was found.
-    pub is_configured: bool,
 }
 
 /// Whether there is such a unit.

@@ -6,4 +6,6 @@ pub(crate) mod machine;
 pub(crate) mod processes;
 pub(crate) mod reports;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
+pub(crate) mod systemd;
+#[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod zmq;

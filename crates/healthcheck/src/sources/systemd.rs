@@ -1,0 +1,227 @@
+//! Units, as systemd shows them over D-Bus.
+
+mod cgroup;
+mod door;
+mod properties;
+
+#[cfg_attr(not(test), expect(unused_imports, reason = "the snapshot asks it next"))]
+pub(crate) use cgroup::{unit_of_cgroup, unit_of_process};
+
+use door::{Door, Environment};
+use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};
+use properties::Properties;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use zbus::message::Message;
+use zbus::{Connection, OwnedObjectPath, fdo};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER: &str = "/org/freedesktop/systemd1";
+/// More bad units than anybody reads; a machine that has them is bad enough with these.
+const MAX_TROUBLED: usize = 256;
+/// Longer names are none: `UNIT_NAME_MAX`.
+const MAX_NAME: usize = 255;
+const MAX_ERROR: usize = 200;
+const KINDS: [&str; 11] = [
+    "service",
+    "socket",
+    "target",
+    "timer",
+    "path",
+    "mount",
+    "automount",
+    "swap",
+    "slice",
+    "scope",
+    "device",
+];
+
+/// Where systemd is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// The manager of the machine.
+    System,
+    /// The manager of the user who looks.
+    User,
+    /// Whatever is at this D-Bus address.
+    Address(String),
+}
+
+/// A manager of units, connected to.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    connection: Connection,
+    /// How to speak of it.
+    address: String,
+    /// Nobody, where it is the manager itself that listens there.
+    destination: Option<&'static str>,
+    /// Who runs what names no user.
+    default_owner: Option<u32>,
+}
+
+impl Manager {
+    /// Connects, as the environment of this process says where.
+    pub(crate) async fn connect(bus: &Bus, timeout: Duration) -> Result<Self, ProbeError> {
+        Self::connect_in(&Environment::of_this_process(), bus, timeout).await
+    }
+
+    /// Tries one address after the other; what is wrong with the first is what is wrong.
+    async fn connect_in(environment: &Environment, bus: &Bus, timeout: Duration) -> Result<Self, ProbeError> {
+        let deadline = Instant::now() + timeout;
+        let mut problem = None;
+        for door in environment.doors(bus) {
+            match timeout_at(deadline, door.open()).await {
+                Ok(Ok(opened)) => return Ok(Self::behind(door, opened, bus)),
+                Ok(Err(error)) => problem = problem.or_else(|| Some(door.problem(&error))),
+                Err(_) => return Err(unavailable(problem.unwrap_or_else(|| door.silence(timeout)))),
+            }
+        }
+        Err(unavailable(problem.unwrap_or_else(|| door::NO_USER_BUS.to_owned())))
+    }
+
+    fn behind(door: Door, opened: door::Opened, bus: &Bus) -> Self {
+        Self {
+            connection: opened.connection,
+            address: door.address,
+            destination: (!opened.is_peer).then_some(SYSTEMD),
+            default_owner: (*bus == Bus::System).then_some(0),
+        }
+    }
+
+    /// The unit of this name, which is a service unless it says otherwise; one that does not exist is a fact.
+    pub(crate) async fn unit(&self, name: &str, timeout: Duration) -> Result<UnitFacts, ProbeError> {
+        let name = full_name(name);
+        if !is_unit_name(&name) {
+            return Ok(not_found(&name));
+        }
+        let path = format!("{MANAGER}/unit/{}", path_label(&name));
+        let properties = "org.freedesktop.DBus.Properties";
+        // An empty interface is all of them; to ask for a unit by its path loads it, as LoadUnit does.
+        let reply = self.call(&path, properties, "GetAll", &"", timeout).await;
+        match reply {
+            Ok(reply) => self.facts(&name, &reply),
+            Err(Trouble::Refused(fdo::Error::InvalidArgs(_))) => Ok(not_found(&name)),
+            Err(trouble) => Err(self.unavailable(&trouble, timeout)),
+        }
+    }
+
+    fn facts(&self, name: &str, reply: &Message) -> Result<UnitFacts, ProbeError> {
+        let body = reply.body();
+        let shown =
+            body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
+        Ok(Properties::new(shown).unit(name, monotonic(), self.default_owner))
+    }
+
+    /// The names of all units that failed, or that are started again and again.
+    pub(crate) async fn troubled(&self, timeout: Duration) -> Result<Vec<String>, ProbeError> {
+        let manager = "org.freedesktop.systemd1.Manager";
+        let states = ["failed", "activating"].as_slice();
+        let reply = self.call(MANAGER, manager, "ListUnitsFiltered", &states, timeout).await;
+        let reply = reply.map_err(|trouble| self.unavailable(&trouble, timeout))?;
+        let body = reply.body();
+        let units: Vec<Listed<'_>> =
+            body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
+        let mut names: Vec<String> = units.iter().filter(|unit| is_troubled(unit)).map(listed_name).collect();
+        names.sort_unstable();
+        names.truncate(MAX_TROUBLED);
+        Ok(names)
+    }
+
+    async fn call<B>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+        timeout: Duration,
+    ) -> Result<Message, Trouble>
+    where
+        B: serde::Serialize + zbus::DynamicType,
+    {
+        let call = self.connection.call_method(self.destination, path, Some(interface), method, body);
+        match tokio::time::timeout(timeout, call).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(zbus::Error::FDO(error))) => Err(Trouble::Refused(*error)),
+            Ok(Err(error)) => Err(Trouble::Broken(error)),
+            Err(_) => Err(Trouble::Silent),
+        }
+    }
+
+    fn unavailable(&self, trouble: &Trouble, timeout: Duration) -> ProbeError {
+        self.unavailable_because(&match trouble {
+            Trouble::Silent => format!("did not answer within {timeout:?}"),
+            Trouble::Refused(error) => format!("refuses to tell: {error}"),
+            Trouble::Broken(error) => format!("cannot be asked: {error}"),
+        })
+    }
+
+    fn unavailable_because(&self, problem: &str) -> ProbeError {
+        let problem = health_reporter::bounded(problem, MAX_ERROR);
+        unavailable(format!("systemd at {} {problem}", self.address))
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+enum Trouble {
+    Refused(fdo::Error),
+    Broken(zbus::Error),
+    Silent,
+}
+
+/// What `ListUnits` says of a unit: name, description, load state, active state, sub-state, the unit that it
+/// follows, its path, and its job with number, kind and path.
+type Listed<'m> =
+    (&'m str, &'m str, &'m str, &'m str, &'m str, &'m str, OwnedObjectPath, u32, &'m str, OwnedObjectPath);
+
+fn is_troubled((_, _, _, active, sub, ..): &Listed<'_>) -> bool {
+    *active == "failed" || matches!(*sub, "auto-restart" | "auto-restart-queued")
+}
+
+fn listed_name((name, ..): &Listed<'_>) -> String {
+    health_reporter::bounded(name, MAX_NAME)
+}
+
+fn unavailable(problem: String) -> ProbeError {
+    ProbeError::of(ProbeKind::Unit, problem)
+}
+
+fn not_found(name: &str) -> UnitFacts {
+    UnitFacts {
+        name: health_reporter::bounded(name, MAX_NAME),
+        load: UnitLoad::NotFound,
+        active: UnitActive::Inactive,
+        ..UnitFacts::default()
+    }
+}
+
+fn full_name(name: &str) -> String {
+    let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+    if kind.is_some_and(|kind| KINDS.contains(&kind)) { name.to_owned() } else { format!("{name}.service") }
+}
+
+/// What systemd takes for the name of a unit; nothing else can exist.
+fn is_unit_name(name: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    name.len() <= MAX_NAME && name.bytes().all(is_usual) && !name.starts_with(['.', '@'])
+}
+
+/// The part of an object path that stands for a unit: what is neither a letter nor a digit is `_` and its code,
+/// and so is a digit at the beginning.
+fn path_label(name: &str) -> String {
+    let part = |(at, byte): (usize, u8)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        _ => format!("_{byte:02x}"),
+    };
+    name.bytes().enumerate().map(part).collect()
+}
+
+/// The clock of systemd's time stamps.
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
