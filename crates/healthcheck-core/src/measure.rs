@@ -14,7 +14,7 @@ pub enum Quantity {
     Swap,
     /// The busy share of all processors, from 0 to 1.
     Cpu,
-    /// The load over one minute, for each processor.
+    /// The load over five minutes, for each processor.
     Load,
     /// The used share of a file system, from 0 to 1.
     Disk,

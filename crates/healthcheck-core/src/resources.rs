@@ -41,7 +41,7 @@ pub struct Load {
     pub five: f64,
     /// Over fifteen minutes.
     pub fifteen: f64,
-    /// Processors that this process may use.
+    /// Processors that the machine has online, whichever of them this process may use.
     pub cores: usize,
 }
 
@@ -65,7 +65,7 @@ pub struct Disk {
     pub device: String,
     /// Its type: `ext4`.
     pub kind: String,
-    /// Bytes; the blocks that are kept for root count as taken.
+    /// What users may have of it, without the blocks that are kept for root: shares are those of `df`.
     pub bytes: Capacity,
     /// Inodes; nothing where their number is not fixed.
     pub inodes: Option<Inodes>,

@@ -33,7 +33,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
         project: config.project.clone(),
         mode: if machine::is_booted_with_systemd(Path::new("/")) { Mode::Systemd } else { Mode::Processes },
         snapshot,
-        resources: machine::resources(),
+        resources: Some(machine::Machine::at("/").look().resources),
         remarks: remarks_of(&remarks, dirs, nothing_found),
     }
 }
