@@ -1,0 +1,171 @@
+//! TCP: whether something accepts a connection; and what a failed connection shows.
+
+use healthcheck_core::{Connection, ProbeError, ProbeFacts, ProbeKind, Unanswered};
+use rustix::io::Errno;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{self, Instant};
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Connects to `host:port` or `[v6]:port`, and hangs up.
+pub(crate) async fn look(address: &str, timeout: Duration) -> Result<ProbeFacts, ProbeError> {
+    let outcome = match time::timeout(timeout, try_all(address, timeout)).await {
+        Ok(outcome) => outcome?,
+        Err(_) => Err(Unanswered::TimedOut(timeout)),
+    };
+    Ok(ProbeFacts::Tcp(Connection { address: address.to_owned(), outcome }))
+}
+
+/// What a failed connection shows of the peer, or that it was we who could not connect.
+pub(crate) fn unanswered(
+    kind: ProbeKind,
+    error: &io::Error,
+    timeout: Duration,
+) -> Result<Unanswered, ProbeError> {
+    if let Some(problem) = own_fault(error) {
+        return Err(ProbeError::of(kind, problem));
+    }
+    Ok(match error.kind() {
+        ErrorKind::ConnectionRefused => Unanswered::Refused,
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => Unanswered::TimedOut(timeout),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            Unanswered::Failed("the connection was reset".into())
+        }
+        ErrorKind::UnexpectedEof => Unanswered::Failed("the connection was closed before the answer".into()),
+        _ => Unanswered::Failed(plain(error)),
+    })
+}
+
+/// What keeps us from looking, whatever we look at, and its cure.
+pub(crate) fn own_fault(error: &io::Error) -> Option<String> {
+    let cure = match Errno::from_io_error(error)? {
+        Errno::MFILE => "raise LimitNOFILE or ulimit -n",
+        Errno::NFILE => "raise the sysctl fs.file-max",
+        Errno::NOMEM | Errno::NOBUFS => "free some memory",
+        Errno::ADDRNOTAVAIL => "this machine has no address or no free port to connect from",
+        Errno::AFNOSUPPORT => "this machine has no such network",
+        Errno::PERM | Errno::ACCESS => "a firewall or IPAddressDeny of this machine forbids it",
+        _ => return None,
+    };
+    Some(format!("{}: {cure}", plain(error)))
+}
+
+/// The error without its number, as the end of a sentence.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Why the name leads to no address.
+pub(crate) fn unresolved(kind: ProbeKind, error: &io::Error) -> Result<Unanswered, ProbeError> {
+    if let Some(problem) = own_fault(error) {
+        return Err(ProbeError::of(kind, problem));
+    }
+    let text = plain(error);
+    Ok(Unanswered::Unresolved(text.rsplit(": ").next().unwrap_or_default().to_lowercase()))
+}
+
+/// Tries one address after the other, each within its share of the time that is left.
+async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswered>, ProbeError> {
+    let deadline = Instant::now() + timeout;
+    let addresses = match resolve(address).await? {
+        Ok(addresses) => addresses,
+        Err(error) => return unresolved(ProbeKind::Tcp, &error).map(Err),
+    };
+    let mut failure = io::Error::new(ErrorKind::NotFound, "no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match connect(*address, deadline.saturating_duration_since(Instant::now()) / left).await {
+            Ok(()) => return Ok(Ok(())),
+            Err(error) => failure = error,
+        }
+    }
+    unanswered(ProbeKind::Tcp, &failure, timeout).map(Err)
+}
+
+async fn resolve(address: &str) -> Result<io::Result<Vec<SocketAddr>>, ProbeError> {
+    let parsed = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let Some((host, port)) = parsed else {
+        return Err(ProbeError::of(ProbeKind::Tcp, format!("{address} is not host:port")));
+    };
+    let found = lookup_host((bare(host), port)).await;
+    Ok(found.map(|found| found.take(MAX_ADDRESSES).collect()))
+}
+
+/// The host without the brackets of an IPv6 address.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<()> {
+    let stream = time::timeout(timeout, TcpStream::connect(address)).await??;
+    // Where nobody listens at a port that the kernel gives to clients, one may by chance connect to itself.
+    if stream.local_addr()? == address {
+        return Err(ErrorKind::ConnectionRefused.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+
+    fn outcome(address: &str, timeout: Duration) -> Result<(), Unanswered> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        match runtime.block_on(look(address, timeout)).unwrap() {
+            ProbeFacts::Tcp(connection) => connection.outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn an_open_port_is_found_by_address_and_by_name() {
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = v4.local_addr().unwrap().port();
+        assert_eq!(outcome(&format!("127.0.0.1:{port}"), LONG), Ok(()));
+        // The name may have an address at which nobody listens, too.
+        assert_eq!(outcome(&format!("localhost:{port}"), LONG), Ok(()));
+        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        assert_eq!(outcome(&format!("[::1]:{}", v6.local_addr().unwrap().port()), LONG), Ok(()));
+    }
+
+    #[test]
+    fn refused_unresolved_and_silent_are_told_apart() {
+        let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        assert_eq!(outcome(&closed.to_string(), LONG), Err(Unanswered::Refused));
+        let nowhere = outcome("no-such-host.invalid:1", LONG);
+        assert!(matches!(nowhere, Err(Unanswered::Unresolved(_))), "{nowhere:?}");
+        // A queue that is full answers no further SYN.
+        let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        rustix::net::listen(&full, 0).unwrap();
+        let _held: Vec<_> = (0..4).map(|_| held(full.local_addr().unwrap())).collect();
+        let short = Duration::from_millis(300);
+        let started = Instant::now();
+        assert_eq!(outcome(&full.local_addr().unwrap().to_string(), short), Err(Unanswered::TimedOut(short)));
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    fn held(address: SocketAddr) -> io::Result<std::net::TcpStream> {
+        std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50))
+    }
+
+    #[test]
+    fn what_we_lack_is_not_the_fault_of_the_peer() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::PERM, Errno::ADDRNOTAVAIL] {
+            let error = unanswered(ProbeKind::Tcp, &errno.into(), LONG).unwrap_err();
+            assert_eq!(error.kind, Some(ProbeKind::Tcp));
+            assert!(error.to_string().contains(": "), "{error}");
+        }
+        let unreachable = unanswered(ProbeKind::Tcp, &Errno::HOSTUNREACH.into(), LONG).unwrap();
+        assert_eq!(unreachable, Unanswered::Failed("no route to host".into()));
+    }
+}
