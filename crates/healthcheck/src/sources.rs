@@ -1,6 +1,8 @@
 //! Whatever can be looked at: each source turns what it sees into observations, and judges nothing.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
+pub(crate) mod command;
+#[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod connect;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod file_age;

@@ -1,0 +1,131 @@
+//! Programs that are run to look at something: without a shell, in a clean environment, bounded in time and output,
+//! and with nothing of them left afterwards.
+
+mod family;
+mod output;
+
+use super::connect::{own_fault, plain};
+use family::Member;
+use healthcheck_core::{CommandEnd, CommandFacts, ProbeError, ProbeFacts, ProbeKind};
+use output::Output;
+use rustix::io::Errno;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Once;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::{self, Instant};
+
+/// Beyond this a program is ended; what of it is kept is far less.
+const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
+/// Debian's.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a program gets of our environment, where it is set. Anything else may be a secret.
+const PASSED_ON: [&str; 4] = ["HOME", "USER", "LOGNAME", "TZ"];
+/// For what SIGKILL leaves to the kernel to do: at the time-out, and before it.
+const SHORT_AFTERMATH: Duration = Duration::from_millis(40);
+const AFTERMATH: Duration = Duration::from_millis(250);
+
+/// Runs the program to its end, or to ours.
+pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFacts, ProbeError> {
+    let deadline = Instant::now() + timeout;
+    let name = argv.first().map(String::as_str).unwrap_or_default();
+    let problem = |why: &str| ProbeError::of(ProbeKind::Command, format!("cannot run {name}: {why}"));
+    let mut command = clean(argv);
+    // The start waits for the disk that the program is on, and a dead one must not hold up everything else.
+    let start = spawn_blocking(move || Member::start(&mut command));
+    let member = match time::timeout_at(deadline, start).await {
+        Ok(Ok(started)) => started.map_err(|error| problem(&why_not_started(name, &error)))?,
+        Ok(Err(_)) => return Err(problem("no thread to start it in")),
+        Err(_) => return Err(problem("its start did not return: is it on a dead mount?")),
+    };
+    let mut run = Run::of(member).map_err(|error| problem(&plain(&error)))?;
+    let end = match time::timeout_at(deadline, poll_fn(|context| run.poll_end(context))).await {
+        Ok(end) => end,
+        Err(_) => End::TimedOut(timeout),
+    };
+    let output = run.output.text();
+    let now = Instant::now();
+    let status = run.member.bury(deadline.clamp(now + SHORT_AFTERMATH, now + AFTERMATH)).await;
+    let end = end.told(status).ok_or_else(|| problem("how it ended was not told"))?;
+    Ok(ProbeFacts::Command(CommandFacts { end, output }))
+}
+
+fn clean(argv: &[String]) -> Command {
+    // Whatever we were started with open is nothing that a probe should hold.
+    static INHERITED: Once = Once::new();
+    INHERITED.call_once(|| close_fds::set_fds_cloexec(3, &[]));
+    let (name, arguments) = argv.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
+    let mut command = Command::new(name);
+    command.args(arguments).process_group(0).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()));
+    command.env("LANG", "C.UTF-8");
+    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn why_not_started(name: &str, error: &io::Error) -> String {
+    let cure = match Errno::from_io_error(error) {
+        Some(Errno::NOENT) if name.contains('/') => "install it, or correct the path",
+        Some(Errno::NOENT) => "it is in no directory of PATH: install it, or give its whole path",
+        Some(Errno::ACCESS | Errno::PERM) => "let this user execute it",
+        Some(Errno::NOEXEC) => "it is no program: a script begins with #! and its interpreter",
+        Some(Errno::AGAIN) => "there are too many processes: raise TasksMax or ulimit -u",
+        Some(Errno::TOOBIG) => "shorten its arguments",
+        _ => return own_fault(error).unwrap_or_else(|| plain(error)),
+    };
+    format!("{}: {cure}", plain(error))
+}
+
+/// A running program, and what it has written.
+struct Run {
+    member: Member,
+    output: Output,
+}
+
+enum End {
+    Exited,
+    TimedOut(Duration),
+    Flooded,
+}
+
+impl Run {
+    fn of(mut member: Member) -> io::Result<Self> {
+        let output = Output::of(member.pipes())?;
+        member.watch()?;
+        Ok(Self { member, output })
+    }
+
+    /// Whoever still holds the pipe after the end is not waited for.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let written = self.output.poll_read(context);
+        if written > MAX_OUTPUT_BYTES {
+            return Poll::Ready(End::Flooded);
+        }
+        self.member.poll_end(context).map(|()| {
+            self.output.read_rest();
+            End::Exited
+        })
+    }
+}
+
+impl End {
+    fn told(self, status: Option<ExitStatus>) -> Option<CommandEnd> {
+        match self {
+            Self::TimedOut(timeout) => Some(CommandEnd::TimedOut(timeout)),
+            Self::Flooded => Some(CommandEnd::Flooded(MAX_OUTPUT_BYTES)),
+            Self::Exited => {
+                let status = status?;
+                let by_signal = || status.signal().map(CommandEnd::Killed);
+                status.code().map(CommandEnd::Exited).or_else(by_signal)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
