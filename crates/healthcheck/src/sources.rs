@@ -7,6 +7,8 @@ pub(crate) mod connect;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod file_age;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
+pub(crate) mod http;
+#[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod limits;
 pub(crate) mod machine;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
