@@ -5,6 +5,8 @@ pub(crate) mod command;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod connect;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
+pub(crate) mod containers;
+#[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod file_age;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command looks from outside yet"))]
 pub(crate) mod http;
