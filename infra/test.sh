@@ -17,6 +17,9 @@ need mkfs.ext4 e2fsprogs
 need systemd-nspawn "systemd systemd-container"
 need dbus-daemon dbus
 [ -e /usr/lib/systemd/user/dbus.socket ] || missing="$missing dbus-user-session"
+need perl perl
+need promtool prometheus
+perl -MMonitoring::Plugin -e 1 2>/dev/null || missing="$missing libmonitoring-plugin-perl"
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of words

@@ -48,8 +48,19 @@ pub(crate) struct Common {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// For people
     Table,
+    /// For programs
     Json,
+    /// A Nagios or Icinga plug-in, with performance data
+    Nagios,
+    /// A file for node_exporter's textfile collector
+    Prometheus,
+    /// The health check response of an HTTP service
+    #[value(name = "health+json")]
+    HealthJson,
+    /// Checkmk's local checks
+    Checkmk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,11 +1,24 @@
 //! What people and programs see of a snapshot. Nothing here looks at anything, and nothing judges.
 
+pub(crate) mod checkmk;
+mod gauges;
+mod headline;
+pub(crate) mod health_json;
+mod issues;
 pub(crate) mod json;
+#[cfg(test)]
+mod judged;
+pub(crate) mod nagios;
+mod plug_in;
+pub(crate) mod prometheus;
+#[cfg(test)]
+mod samples;
 pub(crate) mod table;
 mod text;
 
 use health_reporter::Status;
-use healthcheck_core::{Resources, Snapshot};
+use healthcheck_core::{Kind, Limits, Quantity, Resources, Snapshot, SubjectView};
+use std::collections::BTreeMap;
 
 /// Everything that is shown, at one instant.
 #[derive(Debug)]
@@ -15,6 +28,8 @@ pub(crate) struct Picture {
     pub(crate) mode: Mode,
     pub(crate) snapshot: Snapshot,
     pub(crate) resources: Option<Resources>,
+    /// The limits by which the resources were judged.
+    pub(crate) limits: BTreeMap<Quantity, Limits>,
     /// What is wrong with the looking itself: directories, rejected files, reports left out.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -52,5 +67,28 @@ impl Picture {
             return Status::Unknown;
         }
         self.remarks.iter().map(|remark| remark.status).fold(judged, Status::max)
+    }
+
+    /// The subjects of one kind that are no services.
+    fn others(&self, kind: Kind) -> impl Iterator<Item = &SubjectView> {
+        self.snapshot.others.iter().filter(move |view| view.kind == kind)
+    }
+
+    /// What is counted in the head: services and probes.
+    fn counted(&self) -> impl Iterator<Item = &SubjectView> {
+        self.snapshot.services.iter().map(|view| &view.subject).chain(self.others(Kind::Probe))
+    }
+}
+
+/// What is the matter, for people; never empty.
+fn message_of(view: &SubjectView) -> &str {
+    if view.message.is_empty() { view.cause.as_str() } else { &view.message }
+}
+
+/// The name of a subject among those of all kinds.
+fn full_name(view: &SubjectView) -> String {
+    match view.kind {
+        Kind::Service => view.name.to_string(),
+        kind => format!("{kind} {}", view.name),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::{ExitCodes, Format};
 use crate::config::{Config, Priority as Configured, ServiceSettings};
-use crate::render::{Mode, Picture, Remark, json, table};
+use crate::render::{Mode, Picture, Remark, checkmk, health_json, json, nagios, prometheus, table};
 use crate::sources::machine;
 use crate::sources::processes::Processes;
 use crate::sources::reports::{self, Remarks};
@@ -34,6 +34,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
         mode: if machine::is_booted_with_systemd(Path::new("/")) { Mode::Systemd } else { Mode::Processes },
         snapshot,
         resources: Some(machine::Machine::at("/").look().resources),
+        limits: policy.limits,
         remarks: remarks_of(&remarks, dirs, nothing_found),
     }
 }
@@ -134,6 +135,10 @@ pub(crate) fn show(
     let written = match format {
         Format::Json => json::write(picture, is_terminal, &mut out),
         Format::Table => table::write(picture, terminal::surface(env, is_terminal), &mut out),
+        Format::Nagios => nagios::write(picture, &mut out),
+        Format::Prometheus => prometheus::write(picture, &mut out),
+        Format::HealthJson => health_json::write(picture, is_terminal, &mut out),
+        Format::Checkmk => checkmk::write(picture, &mut out),
     };
     written.and_then(|()| out.flush()).context("cannot write the snapshot")?;
     Ok(exit_code(picture.overall_status(), codes))

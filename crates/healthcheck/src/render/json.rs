@@ -1,6 +1,7 @@
 //! The snapshot as JSON, version 1: a contract with whoever reads it.
 
 use super::Picture;
+use super::issues::issues;
 use health_reporter::Status;
 use healthcheck_core::{Capacity, CheckView, Evidence, Priority, ProcessCost, Resources, ServiceView};
 use jiff::Timestamp;
@@ -295,7 +296,7 @@ impl<'a> Document<'a> {
             probes: BTreeMap::new(),
             resources: picture.resources.as_ref().map(MachineResources::of).unwrap_or_default(),
             processes: services,
-            issues: issues(picture),
+            issues: Issue::all_of(picture),
         }
     }
 }
@@ -388,19 +389,13 @@ impl Memory {
     }
 }
 
-/// What is not healthy, the worst first.
-fn issues(picture: &Picture) -> Vec<Issue<'_>> {
-    let mut issues: Vec<(Status, Issue<'_>)> = Vec::new();
-    for view in picture.snapshot.subjects().filter(|view| view.status != Status::Healthy) {
-        let message = if view.message.is_empty() { view.cause.as_str() } else { &view.message };
-        issues.push((view.status, Issue { check: &view.name, status: view.status.into(), message }));
+impl<'a> Issue<'a> {
+    fn all_of(picture: &'a Picture) -> Vec<Self> {
+        let issues = issues(picture).into_iter();
+        issues
+            .map(|issue| Self { check: issue.name(), status: issue.status.into(), message: issue.message })
+            .collect()
     }
-    for each in &picture.remarks {
-        let (status, about) = (each.status, each.about);
-        issues.push((status, Issue { check: about, status: status.into(), message: &each.message }));
-    }
-    issues.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
-    issues.into_iter().map(|(_, issue)| issue).collect()
 }
 
 /// The schema of the snapshot, as it is kept in `docs/`.
