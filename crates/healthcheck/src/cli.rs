@@ -24,6 +24,9 @@ pub(crate) struct Cli {
     /// What exit codes mean: 0 to 3 by status, or 0 (healthy, warning) and 1
     #[arg(long, value_enum, default_value_t = ExitCodes::Nagios, value_name = "KIND")]
     pub(crate) exit_code: ExitCodes,
+    /// Measure the processors for so long, as in 200ms; otherwise their share is not shown
+    #[arg(long, value_name = "DURATION", value_parser = sample)]
+    pub(crate) sample: Option<Duration>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -97,6 +100,15 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, String> {
         return Err("must be above 0 and at most 35d".to_owned());
     }
     Ok(deadline)
+}
+
+/// How long the processors are measured: long enough to count something, and not a whole coffee.
+fn sample(text: &str) -> Result<Duration, String> {
+    let sample = units::parse_duration(text).map_err(|error| error.to_string())?;
+    if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&sample) {
+        return Err("must be 10ms to 1m".to_owned());
+    }
+    Ok(sample)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! One file a command; only these see more than one of the parts.
 
 pub(crate) mod config;
+mod looks;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod snapshot;
 mod tail;
+mod units;

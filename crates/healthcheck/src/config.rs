@@ -41,7 +41,7 @@ pub(crate) use channels::{
 pub(crate) use fleet::{EtcdSettings, FleetSettings};
 pub(crate) use history::{HistorySettings, Record, Store};
 pub(crate) use locate::{Source, Surroundings};
-pub(crate) use probes::{Look, ProbeSettings};
+pub(crate) use probes::{HttpLook, Look, ProbeSettings};
 pub(crate) use problems::{ConfigError, ConfigErrors};
 pub(crate) use raw::schema;
 pub(crate) use resources::{ResourceSettings, Threshold};

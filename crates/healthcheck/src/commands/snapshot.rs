@@ -1,42 +1,119 @@
 //! `healthcheck`: one look at everything, judged and shown.
 
+use super::looks;
+use super::units::{self, FoundUnits};
 use crate::cli::{ExitCodes, Format};
 use crate::config::{Config, Priority as Configured, ServiceSettings};
 use crate::render::{Mode, Picture, Remark, checkmk, health_json, json, nagios, prometheus, table};
-use crate::sources::machine;
+use crate::sources::looks::{Eyes, Look};
+use crate::sources::machine::{self, Machine};
 use crate::sources::processes::Processes;
 use crate::sources::reports::{self, Remarks};
-use crate::terminal;
+use crate::sources::systemd::{Bus, Manager};
+use crate::{sources, terminal};
 use anyhow::Context;
 use health_reporter::directory::Environment;
 use health_reporter::{Status, clock};
-use healthcheck_core::{Now, Policy, Priority, ServicePolicy, Snapshot, Subject, step};
+use healthcheck_core::{
+    Now, Observation, Policy, Priority, ProbeError, ServicePolicy, Snapshot, State, Subject, step,
+};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-/// Looks once at the services whose reports are in `dirs`.
-pub(crate) fn look(config: &Config, dirs: &[PathBuf]) -> Picture {
+/// Looks once at the services whose reports are in `dirs`, and at everything else that is to be looked at.
+///
+/// # Errors
+///
+/// What keeps this process from looking from outside at all.
+pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> anyhow::Result<Picture> {
     let (policy, processes) = (policy(config), Processes::at("/proc"));
+    let (mut machine, started) = (Machine::at("/"), Instant::now());
+    if sample.is_some() {
+        machine.sample_cpu();
+    }
     let expected: HashSet<String> = policy.services.keys().cloned().collect();
     let now = now();
     let judge = |state, observation| step(state, observation, &now, &policy).0;
     let (state, remarks) = reports::look(dirs, &expected, &processes, judge);
     let is_absent = |subject: &Subject| state.verdict(subject).is_none();
     let absent: Vec<_> = policy.expected().filter(is_absent).collect();
-    let state = absent.iter().fold(state, |state, subject| judge(state, remarks.absence_of(&subject.name)));
+    let outside = outside(config, &state)?;
+    let absent = absent.iter().map(|subject| remarks.absence_of(&subject.name));
+    let state = absent.chain(outside.observations).fold(state, judge);
+    std::thread::sleep(sample.unwrap_or_default().saturating_sub(started.elapsed()));
+    let seen = machine.look();
+    let state = seen.observations().into_iter().fold(state, judge);
     let snapshot = Snapshot::taken(state, &now, &policy);
-    let nothing_found = snapshot.services.is_empty();
-    Picture {
+    let nothing_found = snapshot.has_nothing_to_judge();
+    Ok(Picture {
         host: machine::host_name(),
         project: config.project.clone(),
-        mode: if machine::is_booted_with_systemd(Path::new("/")) { Mode::Systemd } else { Mode::Processes },
+        mode: if outside.is_with_systemd { Mode::Systemd } else { Mode::Processes },
         snapshot,
-        resources: Some(machine::Machine::at("/").look().resources),
+        resources: Some(seen.resources),
         limits: policy.limits,
-        remarks: remarks_of(&remarks, dirs, nothing_found),
+        remarks: remarks_of(&remarks, dirs, nothing_found).into_iter().chain(outside.remark).collect(),
+    })
+}
+
+/// What the looks from outside brought.
+#[derive(Default)]
+struct Outside {
+    is_with_systemd: bool,
+    observations: Vec<Observation>,
+    remark: Option<Remark>,
+}
+
+fn outside(config: &Config, state: &State) -> anyhow::Result<Outside> {
+    let (looks, bus) = (looks::configured(config), units::bus(config));
+    if looks.is_empty() && bus.is_none() {
+        return Ok(Outside::default());
     }
+    let runtime = sources::looks::runtime().context("cannot look from outside")?;
+    let outside = runtime.block_on(look_outside(config, state, looks, bus));
+    // A name that is being resolved, or a dead mount, may hold its thread for long.
+    runtime.shutdown_background();
+    Ok(outside)
+}
+
+async fn look_outside(config: &Config, state: &State, mut looks: Vec<Look>, bus: Option<Bus>) -> Outside {
+    let (manager, found, problem) = match &bus {
+        None => (None, FoundUnits::default(), None),
+        Some(bus) => ask_systemd(config, state, bus).await,
+    };
+    looks.extend(found.looks());
+    let mut observations = Rc::new(Eyes::with(manager)).look(looks).await;
+    observations.retain(|observation| found.accept(observation));
+    let remark = problem.map(|problem| Remark {
+        about: "systemd",
+        status: Status::Unknown,
+        message: problem.to_string(),
+    });
+    Outside { is_with_systemd: bus.is_some(), observations, remark }
+}
+
+/// The manager, the units that are to be looked at, and what went wrong.
+async fn ask_systemd(
+    config: &Config,
+    state: &State,
+    bus: &Bus,
+) -> (Option<Result<Manager, ProbeError>>, FoundUnits, Option<ProbeError>) {
+    let manager = match Manager::connect(bus, units::TIMEOUT).await {
+        Ok(manager) => manager,
+        Err(error) => return (Some(Err(error.clone())), FoundUnits::default(), Some(error)),
+    };
+    let mut found = FoundUnits::of(state, config, bus);
+    // Whoever configured what matters is not told of the rest of the machine.
+    let says_nothing = config.services.is_empty() && config.probes.is_empty();
+    let problem = match says_nothing {
+        true => found.add_troubled(&manager, config).await.err(),
+        false => None,
+    };
+    (Some(Ok(manager)), found, problem)
 }
 
 fn now() -> Now {
@@ -50,7 +127,7 @@ fn policy(config: &Config) -> Policy {
         unknown_after: config.alerts.unknown_after,
         grace: config.alerts.grace,
         once: true,
-        ..Policy::default()
+        limits: looks::limits(config),
     }
 }
 
@@ -172,7 +249,7 @@ mod tests {
         let file = dir.path().join("healthcheck.toml");
         std::fs::write(&file, "[services.camera]\n[services.core]\n").unwrap();
         let config = crate::config::load(&Surroundings::of_this_process(Some(&file), &|_| None)).unwrap();
-        let picture = look(&config, &[dir.path().to_owned()]);
+        let picture = look(&config, &[dir.path().to_owned()], None).unwrap();
         let status = |name| picture.snapshot.service(name).map(|view| view.subject.status);
         assert_eq!((status("camera"), status("core")), (Some(Status::Healthy), Some(Status::Error)));
     }

@@ -12,7 +12,10 @@ use super::name;
 use super::problems::Scope;
 use super::raw::{RawLook, RawProbe};
 use super::schedule::{Schedule, TIMEOUT_ANSWER, TIMEOUT_CONNECT, schedule};
-use super::units::{POSITIVE, duration, serialize_duration};
+use super::units::{FROM_ZERO, POSITIVE, duration, serialize_duration};
+
+/// Certificates are renewed a month before they end, or every few days: two weeks before, something went wrong.
+const CERTIFICATE: Duration = Duration::from_secs(14 * 86_400);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ProbeSettings {
@@ -28,9 +31,7 @@ pub(crate) enum Look {
     Tcp {
         address: HostPort,
     },
-    Http {
-        url: Url,
-    },
+    Http(HttpLook),
     Command {
         command: Vec<String>,
     },
@@ -48,6 +49,24 @@ pub(crate) enum Look {
     Container {
         container: String,
     },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct HttpLook {
+    pub(crate) url: Url,
+    pub(crate) status: Option<u16>,
+    pub(crate) body: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// With less than this left on its certificate it is a warning.
+    #[serde(serialize_with = "serialize_duration")]
+    pub(crate) certificate: Duration,
+}
+
+impl HttpLook {
+    /// Any success will do.
+    pub(crate) const fn of(url: Url) -> Self {
+        Self { url, status: None, body: None, ca_file: None, certificate: CERTIFICATE }
+    }
 }
 
 pub(super) fn probes(at: &Scope<'_>, raw: BTreeMap<String, RawProbe>) -> BTreeMap<String, ProbeSettings> {
@@ -70,7 +89,14 @@ fn look(at: &Scope<'_>, raw: RawLook) -> Option<Look> {
         RawLook::Tcp { address } => {
             Look::Tcp { address: host_port(&at.key("address"), &address?, "127.0.0.1:22")? }
         }
-        RawLook::Http { url: text } => Look::Http { url: url(&at.key("url"), &text?, &["http", "https"])? },
+        RawLook::Http { url: text, status, body, ca_file, certificate } => {
+            let wanted = duration(&at.key("certificate"), certificate.as_ref(), FROM_ZERO);
+            let status = status_code(at, status);
+            let body = argv::text(&at.key("body"), body);
+            let ca_file = argv::path(&at.key("ca_file"), ca_file);
+            let url = url(&at.key("url"), &text?, &["http", "https"])?;
+            Look::Http(HttpLook { url, status, body, ca_file, certificate: wanted.unwrap_or(CERTIFICATE) })
+        }
         RawLook::Command { command } => {
             Look::Command { command: argv::command(&at.key("command"), command)? }
         }
@@ -83,4 +109,13 @@ fn look(at: &Scope<'_>, raw: RawLook) -> Option<Look> {
         RawLook::Unit { unit } => Look::Unit { unit: text("unit", unit)? },
         RawLook::Container { container } => Look::Container { container: text("container", container)? },
     })
+}
+
+fn status_code(at: &Scope<'_>, raw: Option<i64>) -> Option<u16> {
+    let written = raw?;
+    let code = u16::try_from(written).ok().filter(|code| (100..600).contains(code));
+    if code.is_none() {
+        at.key("status").refuse_plain(written, "must be 100 to 599", "write 200 or another status code");
+    }
+    code
 }

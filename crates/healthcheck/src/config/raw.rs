@@ -137,6 +137,9 @@ pub(crate) struct RawZmq {
     pub(crate) endpoint: Option<String>,
     /// The socket type that must be there
     pub(crate) socket: Option<Socket>,
+    /// A question that a REP or ROUTER socket must answer with whatever it likes, once each look
+    #[schemars(example = &"ping")]
+    pub(crate) echo: Option<String>,
     /// A message at least this often; judged by the monitor
     #[schemars(example = &"30s")]
     pub(crate) max_silence: Option<DurationText>,
@@ -167,6 +170,18 @@ pub(crate) enum RawLook {
         /// A URL that must answer with success
         #[schemars(required, example = &"https://example.org/health")]
         url: Option<String>,
+        /// The status code that it must answer with; otherwise any of 200 to 299
+        #[schemars(example = 204)]
+        status: Option<i64>,
+        /// Text that the body must have in it
+        #[schemars(example = &"ready")]
+        body: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
+        /// With less than this left on its certificate it is a warning
+        #[schemars(example = &"14d")]
+        certificate: Option<DurationText>,
     },
     /// Runs a program
     Command {
@@ -220,7 +235,7 @@ pub(crate) struct RawResources {
     pub(crate) swap: Option<RawThreshold<ShareText>>,
     /// Load average of five minutes, for each processor
     pub(crate) load: Option<RawThreshold<f64>>,
-    /// The hottest sensor, in degrees Celsius
+    /// Each sensor, in degrees Celsius
     pub(crate) temperature: Option<RawThreshold<f64>>,
     /// Share of time in which something waited for a processor
     pub(crate) pressure_cpu: Option<RawThreshold<ShareText>>,
@@ -228,6 +243,8 @@ pub(crate) struct RawResources {
     pub(crate) pressure_memory: Option<RawThreshold<ShareText>>,
     /// Share of time in which something waited for a disk
     pub(crate) pressure_io: Option<RawThreshold<ShareText>>,
+    /// Used share of the open files that the system allows
+    pub(crate) descriptors: Option<RawThreshold<ShareText>>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -38,6 +38,7 @@ pub(crate) struct ResourceSettings {
     pub(crate) pressure_cpu: Option<Threshold<Percent>>,
     pub(crate) pressure_memory: Option<Threshold<Percent>>,
     pub(crate) pressure_io: Option<Threshold<Percent>>,
+    pub(crate) descriptors: Option<Threshold<Percent>>,
 }
 
 /// On which side of a limit it is bad.
@@ -73,6 +74,7 @@ pub(super) fn resources(at: &Scope<'_>, raw: &RawResources) -> ResourceSettings 
         pressure_cpu: optional(&at.key("pressure_cpu"), raw.pressure_cpu.as_ref(), Bad::Above, HOLD),
         pressure_memory: optional(&at.key("pressure_memory"), raw.pressure_memory.as_ref(), Bad::Above, HOLD),
         pressure_io: optional(&at.key("pressure_io"), raw.pressure_io.as_ref(), Bad::Above, HOLD),
+        descriptors: optional(&at.key("descriptors"), raw.descriptors.as_ref(), Bad::Above, HOLD),
     }
 }
 

@@ -209,15 +209,21 @@ impl Serialize for Percent {
 }
 
 /// What a threshold is compared with.
-pub(super) trait Quantity: Copy + PartialOrd + fmt::Display {
+pub(crate) trait Quantity: Copy + PartialOrd + fmt::Display {
     type Raw: fmt::Display;
     fn parse(raw: &Self::Raw) -> Result<Self, UnitError>;
+    /// As a number: a share from 0 to 1, a size in bytes.
+    fn value(self) -> f64;
 }
 
 impl Quantity for Percent {
     type Raw = ShareText;
     fn parse(raw: &ShareText) -> Result<Self, UnitError> {
         parse_share(&raw.0)
+    }
+
+    fn value(self) -> f64 {
+        self.0 / 100.0
     }
 }
 
@@ -226,6 +232,11 @@ impl Quantity for Bytes {
     fn parse(raw: &SizeText) -> Result<Self, UnitError> {
         parse_size(&raw.0)
     }
+
+    #[expect(clippy::cast_precision_loss, reason = "a limit needs no more digits")]
+    fn value(self) -> f64 {
+        self.0 as f64
+    }
 }
 
 impl Quantity for f64 {
@@ -233,6 +244,10 @@ impl Quantity for f64 {
     fn parse(raw: &Self) -> Result<Self, UnitError> {
         let usable = raw.is_finite() && *raw >= 0.0;
         usable.then_some(*raw).ok_or_else(|| UnitError::new("is not a number from 0 on", "write it like 1.5"))
+    }
+
+    fn value(self) -> f64 {
+        self
     }
 }
 

@@ -12,29 +12,13 @@ enum Unused {
 }
 
 /// A section leaves this table, and its warning goes, when its part exists.
-const SECTIONS: [(&str, Unused); 10] = [
-    (
-        "services",
-        Unused::KeysOfEach(&[
-            "unit",
-            "container",
-            "command",
-            "http",
-            "tcp",
-            "process",
-            "interval",
-            "timeout",
-            "retries",
-            "retry_interval",
-        ]),
-    ),
-    ("zmq", Unused::All),
-    ("probes", Unused::All),
-    ("resources", Unused::All),
+const SECTIONS: [(&str, Unused); 8] = [
+    ("services", Unused::KeysOfEach(&["interval", "retries", "retry_interval"])),
+    ("zmq", Unused::KeysOfEach(&["max_silence", "interval", "retries", "retry_interval"])),
+    ("probes", Unused::KeysOfEach(&["interval", "retries", "retry_interval"])),
     ("alerts", Unused::AllBut(&["grace", "stopped_after", "unknown_after"])),
     ("channels", Unused::All),
     ("routes", Unused::All),
-    ("systemd", Unused::All),
     ("history", Unused::All),
     ("fleet", Unused::All),
 ];

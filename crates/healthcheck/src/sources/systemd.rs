@@ -4,7 +4,6 @@ mod cgroup;
 mod door;
 mod properties;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the snapshot asks it next"))]
 pub(crate) use cgroup::{unit_of_cgroup, unit_of_process};
 
 use door::{Door, Environment};

@@ -1,0 +1,202 @@
+//! Looks from outside: each with its deadline, as many at once as this process can afford.
+
+use super::containers::Engine;
+use super::http::Question;
+use super::systemd::Manager;
+use super::{command, connect, file_age, http, limits, matching, zmq};
+use healthcheck_core::{Facts, Observation, ProbeError, ProbeFacts, ProbeKind, Subject, UnitFacts, UnitLoad};
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::{JoinSet, LocalSet};
+
+/// Programs that run at once.
+const MAX_COMMANDS: usize = 32;
+/// Looks that hold a thread while they last.
+const MAX_THREADS: usize = 64;
+/// Questions to systemd, or to a container engine, at once.
+const MAX_QUESTIONS: usize = 64;
+/// Connections at once, however many descriptors there may be.
+const MAX_CONNECTIONS: u64 = 4_096;
+/// Descriptors that are kept for everything else.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// One look at one subject.
+pub(crate) struct Look {
+    pub(crate) subject: Subject,
+    pub(crate) ask: Ask,
+    pub(crate) timeout: Duration,
+}
+
+/// What is looked at. A URL may have a secret in it, so this is never printed.
+pub(crate) enum Ask {
+    Unit(String),
+    Container(String),
+    Process(String),
+    Command(Vec<String>),
+    Http(Question),
+    Tcp(String),
+    FileAge { path: PathBuf, max_age: Duration },
+    Zmq(zmq::Question),
+}
+
+impl Ask {
+    const fn kind(&self) -> ProbeKind {
+        match self {
+            Self::Unit(_) => ProbeKind::Unit,
+            Self::Container(_) => ProbeKind::Container,
+            Self::Process(_) => ProbeKind::Process,
+            Self::Command(_) => ProbeKind::Command,
+            Self::Http(_) => ProbeKind::Http,
+            Self::Tcp(_) => ProbeKind::Tcp,
+            Self::FileAge { .. } => ProbeKind::FileAge,
+            Self::Zmq(_) => ProbeKind::Zmq,
+        }
+    }
+}
+
+/// What looks are made with: systemd's manager, where there is one, and whatever is found on the way.
+pub(crate) struct Eyes {
+    /// Nothing on a machine without systemd.
+    pub(crate) manager: Option<Result<Manager, ProbeError>>,
+    engine: OnceCell<Result<Engine, ProbeError>>,
+    processes: OnceCell<Result<HashMap<String, ProbeFacts>, ProbeError>>,
+    commands: Semaphore,
+    threads: Semaphore,
+    questions: Semaphore,
+    connections: Semaphore,
+}
+
+/// A runtime for looks: all of them on this thread, what blocks on threads of its own.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder
+        .enable_all()
+        .max_blocking_threads(MAX_THREADS * 2)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()
+}
+
+impl Eyes {
+    pub(crate) fn with(manager: Option<Result<Manager, ProbeError>>) -> Self {
+        let connections = limits::raise_descriptor_limit().saturating_sub(OTHER_DESCRIPTORS);
+        let connections = usize::try_from(connections.clamp(16, MAX_CONNECTIONS)).unwrap_or(16);
+        Self {
+            manager,
+            engine: OnceCell::new(),
+            processes: OnceCell::new(),
+            commands: Semaphore::new(MAX_COMMANDS),
+            threads: Semaphore::new(MAX_THREADS),
+            questions: Semaphore::new(MAX_QUESTIONS),
+            connections: Semaphore::new(connections),
+        }
+    }
+
+    /// Makes all looks, and returns what each showed, in no order.
+    pub(crate) async fn look(self: &Rc<Self>, looks: Vec<Look>) -> Vec<Observation> {
+        let patterns = Rc::new(patterns(&looks));
+        let local = LocalSet::new();
+        let mut tasks = JoinSet::new();
+        for look in looks {
+            let (eyes, patterns) = (Rc::clone(self), Rc::clone(&patterns));
+            tasks.spawn_local_on(async move { eyes.look_at(look, &patterns).await }, &local);
+        }
+        local.run_until(async { tasks.join_all().await }).await
+    }
+
+    async fn look_at(&self, look: Look, patterns: &[String]) -> Observation {
+        let bound = match look.ask.kind() {
+            ProbeKind::Command => &self.commands,
+            ProbeKind::Http | ProbeKind::FileAge => &self.threads,
+            ProbeKind::Unit | ProbeKind::Container | ProbeKind::Process => &self.questions,
+            ProbeKind::Tcp | ProbeKind::Zmq => &self.connections,
+        };
+        // Nobody closes it, and without a permit nothing worse follows than one look too many.
+        let _permit = bound.acquire().await.ok();
+        let started = Instant::now();
+        let outcome = self.ask(&look.ask, look.timeout, patterns).await.map(Facts::Probe);
+        Observation { subject: look.subject, outcome, took: started.elapsed() }
+    }
+
+    async fn ask(&self, ask: &Ask, timeout: Duration, patterns: &[String]) -> Result<ProbeFacts, ProbeError> {
+        match ask {
+            Ask::Unit(name) => self.unit(name, timeout).await,
+            Ask::Container(name) => {
+                let found = || async { Engine::found(&|name| std::env::var_os(name)) };
+                let engine = self.engine.get_or_init(found).await.as_ref();
+                engine.map_err(Clone::clone)?.look(name, timeout).await
+            }
+            Ask::Process(pattern) => self.processes(pattern, patterns, timeout).await,
+            Ask::Command(argv) => command::look(argv, timeout).await,
+            Ask::Http(question) => http::look(question, timeout).await,
+            Ask::Tcp(address) => connect::look(address, timeout).await,
+            Ask::FileAge { path, max_age } => file_age::look(path, *max_age, timeout).await,
+            Ask::Zmq(question) => zmq::look(question, timeout).await,
+        }
+    }
+
+    async fn unit(&self, name: &str, timeout: Duration) -> Result<ProbeFacts, ProbeError> {
+        let Some(manager) = &self.manager else {
+            let nobody =
+                UnitFacts { name: name.to_owned(), load: UnitLoad::NoSystemd, ..UnitFacts::default() };
+            return Ok(ProbeFacts::Unit(Box::new(nobody)));
+        };
+        let unit = manager.as_ref().map_err(Clone::clone)?.unit(name, timeout).await?;
+        Ok(ProbeFacts::Unit(Box::new(unit)))
+    }
+
+    /// One walk through the processes serves all patterns.
+    async fn processes(
+        &self,
+        pattern: &str,
+        patterns: &[String],
+        timeout: Duration,
+    ) -> Result<ProbeFacts, ProbeError> {
+        let walk = || within(timeout, ProbeKind::Process, walk(patterns.to_vec()));
+        let found = self.processes.get_or_init(walk).await.as_ref().map_err(Clone::clone)?;
+        let missing = || ProbeError::of(ProbeKind::Process, "the processes were not walked through for it");
+        found.get(pattern).cloned().ok_or_else(missing)
+    }
+}
+
+fn patterns(looks: &[Look]) -> Vec<String> {
+    let mut patterns: Vec<String> = looks.iter().filter_map(Look::pattern).map(str::to_owned).collect();
+    patterns.sort_unstable();
+    patterns.dedup();
+    patterns
+}
+
+impl Look {
+    fn pattern(&self) -> Option<&str> {
+        match &self.ask {
+            Ask::Process(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
+}
+
+async fn walk(patterns: Vec<String>) -> Result<HashMap<String, ProbeFacts>, ProbeError> {
+    let find = move || {
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        matching::find(Path::new("/proc"), &patterns)
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        ProbeError::of(ProbeKind::Process, format!("cannot walk through the processes: {error}"))
+    };
+    let found = tokio::task::spawn_blocking(find).await.map_err(|error| failed(&error))?;
+    let found = found.map_err(|error| failed(&error))?;
+    Ok(found.into_iter().map(|found| (found.pattern.clone(), ProbeFacts::Process(found))).collect())
+}
+
+async fn within<T>(
+    timeout: Duration,
+    kind: ProbeKind,
+    look: impl Future<Output = Result<T, ProbeError>>,
+) -> Result<T, ProbeError> {
+    let late = |_| ProbeError::of(kind, format!("the look took longer than {} ms", timeout.as_millis()));
+    tokio::time::timeout(timeout, look).await.map_err(late)?
+}
