@@ -134,8 +134,9 @@ fn missed_ipc(path: &Path, error: &io::Error, deadline: Deadline) -> Missed {
     let is_other_file = || std::fs::metadata(path).is_ok_and(|metadata| !metadata.file_type().is_socket());
     let failed = |problem: &str| Missed::Unanswered(Unanswered::Failed(problem.to_owned()));
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => failed("there is nothing at this path"),
-        ErrorKind::ConnectionRefused if is_other_file() => failed("it is no socket"),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => failed("does not exist"),
+        _ if Errno::from_io_error(error) == Some(Errno::PROTOTYPE) => failed("is another kind of socket"),
+        ErrorKind::ConnectionRefused if is_other_file() => failed("is no socket"),
         _ => missed(&format!("ipc://{}", path.display()), error, deadline),
     }
 }

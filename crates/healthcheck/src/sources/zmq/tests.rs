@@ -250,14 +250,14 @@ fn paths_without_a_listening_socket_are_told_apart() {
     let at = |name: &str| dir.path().join(name);
     let sight = |path: PathBuf| seen(&Endpoint::Ipc(path), SHORT);
     let failed = |why: &str| ZmqSight::Unreachable(Unanswered::Failed(why.to_owned()));
-    assert_eq!(sight(at("missing")), failed("there is nothing at this path"));
+    assert_eq!(sight(at("missing")), failed("does not exist"));
     std::fs::write(at("file"), "").unwrap();
-    assert_eq!(sight(at("file")), failed("it is no socket"));
-    assert_eq!(sight(at("file").join("below")), failed("there is nothing at this path"));
+    assert_eq!(sight(at("file")), failed("is no socket"));
+    assert_eq!(sight(at("file").join("below")), failed("does not exist"));
     drop(UnixListener::bind(at("left")).unwrap());
     assert_eq!(sight(at("left")), ZmqSight::Unreachable(Unanswered::Refused));
     let _datagrams = UnixDatagram::bind(at("datagrams")).unwrap();
-    assert_eq!(sight(at("datagrams")), failed("protocol wrong type for socket"));
+    assert_eq!(sight(at("datagrams")), failed("is another kind of socket"));
     let too_long = Endpoint::Ipc(at(&"x".repeat(200)));
     assert!(asked(&too_long, None, SHORT).unwrap_err().to_string().contains("ipc://"));
 }
