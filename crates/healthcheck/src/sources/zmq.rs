@@ -17,8 +17,7 @@ pub(crate) use listener::Listener;
 use healthcheck_core::{ProbeError, ProbeFacts, ProbeKind, ZmqFacts, ZmqSight};
 use reach::{Missed, Peer};
 use std::fmt;
-use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -138,8 +137,7 @@ fn connected(
 
 /// Libzmq ends the whole process where it finds no descriptor while it starts: so it is not asked to without some.
 fn require_descriptors(peer: &Peer) -> Result<(), ProbeError> {
-    const NEEDED: usize = 12;
-    let opened: std::io::Result<Vec<OwnedFd>> =
-        (0..NEEDED).map(|_| Ok(File::open("/dev/null")?.into())).collect();
-    opened.map(drop).map_err(|error| unavailable(format!("no ZMQ socket for {peer}: {error}")))
+    const PAIRS: usize = 6;
+    let spare: std::io::Result<Vec<_>> = (0..PAIRS).map(|_| UnixStream::pair()).collect();
+    spare.map(drop).map_err(|error| unavailable(format!("no ZMQ socket for {peer}: {error}")))
 }

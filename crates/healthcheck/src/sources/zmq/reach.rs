@@ -78,12 +78,20 @@ async fn tcp(host_port: &str, deadline: Deadline) -> Result<Connected, Missed> {
         // Each gets its share, so that one that is silent does not cost the others their chance.
         let share = deadline.left() / u32::try_from(addresses.len() - tried).unwrap_or(1);
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if is_own(&stream, *address) => {
+                first.get_or_insert(Missed::Unanswered(Unanswered::Refused))
+            }
             Ok(Ok(stream)) => return Ok((Box::new(stream), Peer::Tcp(*address))),
             Ok(Err(error)) => first.get_or_insert(missed(&format!("tcp://{host_port}"), &error, deadline)),
             Err(_) => first.get_or_insert(timed_out(deadline)),
         };
     }
     Err(first.unwrap_or_else(|| timed_out(deadline)))
+}
+
+/// Where nobody listens, a connection may by chance begin at the very port that it leads to, and meet itself.
+fn is_own(stream: &TcpStream, address: SocketAddr) -> bool {
+    stream.local_addr().is_ok_and(|own| own == address)
 }
 
 /// The addresses of a name, those of IPv4 first: unless told otherwise, libzmq listens there only.
