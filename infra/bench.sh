@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 missing=""
 for tool in python3 jq strace; do command -v $tool >/dev/null || missing="$missing $tool"; done
+python3 -c 'import zmq' 2>/dev/null || missing="$missing pyzmq"
 [ -z "$missing" ] || { echo "infra/bench.sh needs$missing" >&2; exit 1; }
 
 target=${CARGO_TARGET_DIR:-target}

@@ -18,6 +18,24 @@ PEER = (
     "    with open(path) as file: report = json.load(file)\n"
     "    print(report['service_name'], report['overall_status'], report['pid'], report['written_boottime_s'])\n"
 )
+# For each endpoint a socket and its monitor, all at once: what pyzmq offers to see that somebody shakes hands.
+PYZMQ = (
+    "import sys,zmq\n"
+    "from zmq.utils.monitor import recv_monitor_message\n"
+    "context, poller, open = zmq.Context(), zmq.Poller(), {}\n"
+    "for endpoint in sys.argv[1:]:\n"
+    "    socket = context.socket(zmq.SUB)\n"
+    "    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)\n"
+    "    open[monitor] = (socket, endpoint)\n"
+    "    poller.register(monitor, zmq.POLLIN)\n"
+    "    socket.connect('tcp://' + endpoint)\n"
+    "while open:\n"
+    "    for monitor, _ in poller.poll(1000):\n"
+    "        recv_monitor_message(monitor)\n"
+    "        poller.unregister(monitor)\n"
+    "        print(open.pop(monitor)[1], 'alive')\n"
+    "context.destroy(linger=0)\n"
+)
 JQ = '"\\(.service_name) \\(.overall_status) \\(.pid) \\(.written_boottime_s)"'
 
 
@@ -88,6 +106,36 @@ def reports(pids, goals):
                 row(what, ours, f"{limit*1e3:.1f} ms", peers, goals[count])
 
 
+def zmq_endpoints():
+    """100 publishers of libzmq, looked at once."""
+    program = [f"{BIN}/examples/zmq_endpoints", "100", "0"]
+    peers = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        addresses = [line.strip() for line in iter(peers.stdout.readline, "ready\n")]
+        with open(f"{folder}/healthcheck.toml", "w") as config:
+            for number, address in enumerate(addresses):
+                config.write(f'[zmq.publisher-{number}]\nendpoint = "tcp://{address}"\nsocket = "PUB"\n')
+        healthcheck = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder]
+        ours = [*healthcheck, "--config", f"{folder}/healthcheck.toml", "--format", "json"]
+        each = {
+            "ours": ours,
+            "without": [*healthcheck, "--format", "json"],
+            "limit": [f"{BIN}/examples/zmq_limit", *addresses],
+            "pyzmq": [PYTHON, "-c", PYZMQ, *addresses],
+        }
+        took = measure(each, 41)
+        (wall, cpu), limit, without = took["ours"], took["limit"][0], took["without"][0]
+        rest = f"{cpu*1e3:.1f} ms CPU{in_mib(peak_kib(ours))}, without the endpoints {without*1e3:.1f} ms"
+        row(
+            "`healthcheck --direct --format json`, 100 ZMQ endpoints",
+            f"{wall*1e3:.1f} ms ({wall/limit:.1f} ×), {rest}",
+            f"{limit*1e3:.1f} ms",
+            f"pyzmq {took['pyzmq'][0]*1e3:.1f} ms",
+            "≤ 15 ms",
+        )
+    peers.communicate()
+
+
 def hostile(what, names, text):
     """A directory of `names` reports that are one file: as expensive as strangers can make it."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -126,17 +174,23 @@ def hostile_directories():
     hostile("20,000 reports with 256 dependencies", 20_000, full_of("depends_on", names))
 
 
-def main():
+def reports_of_all_sizes():
     constant = "≤ 1.5 × the limit + the constant part"
     sleepers = [subprocess.Popen(["sleep", "3600"]) for _ in range(100)]
     try:
         goals = {10: "≤ 4 ms", 1_000: constant, 10_000: "≤ 70 ms"}
         reports([str(sleeper.pid) for sleeper in sleepers], goals)
-        hostile_directories()
     finally:
         for sleeper in sleepers:
             sleeper.kill()
             sleeper.wait()
+
+
+def main():
+    """All, or only those that are named."""
+    parts = {"reports": reports_of_all_sizes, "zmq": zmq_endpoints, "hostile": hostile_directories}
+    for name in sys.argv[2:] or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":
