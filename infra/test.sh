@@ -20,6 +20,7 @@ need dbus-daemon dbus
 need perl perl
 need promtool prometheus
 perl -MMonitoring::Plugin -e 1 2>/dev/null || missing="$missing libmonitoring-plugin-perl"
+need ip iproute2
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of words
@@ -29,6 +30,10 @@ fi
 python3 -c 'import jsonschema' 2>/dev/null ||
     python3 -m pip install --quiet jsonschema 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-jsonschema
+# Only its libzmq has CURVE: ours is built without.
+python3 -c 'import zmq; assert zmq.has("curve")' 2>/dev/null ||
+    python3 -m pip install --quiet pyzmq 2>/dev/null ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-zmq
 
 echo "== format"
 cargo fmt --all --check

@@ -1,0 +1,3 @@
+//! `healthcheck`: what it sees of what does not report.
+
+mod zmq;
