@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod door;
+mod peer;
 mod properties;
 
 pub(crate) use cgroup::{unit_of_cgroup, unit_of_process};
@@ -10,7 +11,7 @@ use door::{Door, Environment};
 use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};
 use properties::Properties;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use zbus::message::Message;
 use zbus::{Connection, OwnedObjectPath, fdo};
 
@@ -60,20 +61,27 @@ pub(crate) struct Manager {
 
 impl Manager {
     /// Connects, as the environment of this process says where.
-    pub(crate) async fn connect(bus: &Bus, timeout: Duration) -> Result<Self, ProbeError> {
-        Self::connect_in(&Environment::of_this_process(), bus, timeout).await
+    pub(crate) async fn connect(bus: &Bus, patience: Duration) -> Result<Self, ProbeError> {
+        Self::connect_in(&Environment::of_this_process(), bus, patience).await
     }
 
-    /// Tries one address after the other; what is wrong with the first is what is wrong.
-    async fn connect_in(environment: &Environment, bus: &Bus, timeout: Duration) -> Result<Self, ProbeError> {
-        let deadline = Instant::now() + timeout;
+    /// Tries one address after the other, each for its share of the time; what is wrong with the first is what is
+    /// wrong.
+    async fn connect_in(
+        environment: &Environment,
+        bus: &Bus,
+        patience: Duration,
+    ) -> Result<Self, ProbeError> {
+        let doors = environment.doors(bus);
+        let share = patience / u32::try_from(doors.len().max(1)).unwrap_or(u32::MAX);
         let mut problem = None;
-        for door in environment.doors(bus) {
-            match timeout_at(deadline, door.open()).await {
+        for door in doors {
+            let what = match timeout(share, door.open(share)).await {
                 Ok(Ok(opened)) => return Ok(Self::behind(door, opened, bus)),
-                Ok(Err(error)) => problem = problem.or_else(|| Some(door.problem(&error))),
-                Err(_) => return Err(unavailable(problem.unwrap_or_else(|| door.silence(timeout)))),
-            }
+                Ok(Err(error)) => door.problem(&error),
+                Err(_) => door.silence(share),
+            };
+            problem.get_or_insert(what);
         }
         Err(unavailable(problem.unwrap_or_else(|| door::NO_USER_BUS.to_owned())))
     }
@@ -88,7 +96,7 @@ impl Manager {
     }
 
     /// The unit of this name, which is a service unless it says otherwise; one that does not exist is a fact.
-    pub(crate) async fn unit(&self, name: &str, timeout: Duration) -> Result<UnitFacts, ProbeError> {
+    pub(crate) async fn unit(&self, name: &str, patience: Duration) -> Result<UnitFacts, ProbeError> {
         let name = full_name(name);
         if !is_unit_name(&name) {
             return Ok(not_found(&name));
@@ -96,11 +104,11 @@ impl Manager {
         let path = format!("{MANAGER}/unit/{}", path_label(&name));
         let properties = "org.freedesktop.DBus.Properties";
         // An empty interface is all of them; to ask for a unit by its path loads it, as LoadUnit does.
-        let reply = self.call(&path, properties, "GetAll", &"", timeout).await;
+        let reply = self.call(&path, properties, "GetAll", &"", patience).await;
         match reply {
             Ok(reply) => self.facts(&name, &reply),
             Err(Trouble::Refused(fdo::Error::InvalidArgs(_))) => Ok(not_found(&name)),
-            Err(trouble) => Err(self.unavailable(&trouble, timeout)),
+            Err(trouble) => Err(self.unavailable(&trouble, patience)),
         }
     }
 
@@ -112,11 +120,11 @@ impl Manager {
     }
 
     /// The names of all units that failed, or that are started again and again.
-    pub(crate) async fn troubled(&self, timeout: Duration) -> Result<Vec<String>, ProbeError> {
+    pub(crate) async fn troubled(&self, patience: Duration) -> Result<Vec<String>, ProbeError> {
         let manager = "org.freedesktop.systemd1.Manager";
         let states = ["failed", "activating"].as_slice();
-        let reply = self.call(MANAGER, manager, "ListUnitsFiltered", &states, timeout).await;
-        let reply = reply.map_err(|trouble| self.unavailable(&trouble, timeout))?;
+        let reply = self.call(MANAGER, manager, "ListUnitsFiltered", &states, patience).await;
+        let reply = reply.map_err(|trouble| self.unavailable(&trouble, patience))?;
         let body = reply.body();
         let units: Vec<Listed<'_>> =
             body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
@@ -132,13 +140,13 @@ impl Manager {
         interface: &str,
         method: &str,
         body: &B,
-        timeout: Duration,
+        patience: Duration,
     ) -> Result<Message, Trouble>
     where
         B: serde::Serialize + zbus::DynamicType,
     {
         let call = self.connection.call_method(self.destination, path, Some(interface), method, body);
-        match tokio::time::timeout(timeout, call).await {
+        match timeout(patience, call).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(zbus::Error::FDO(error))) => Err(Trouble::Refused(*error)),
             Ok(Err(error)) => Err(Trouble::Broken(error)),
@@ -146,9 +154,9 @@ impl Manager {
         }
     }
 
-    fn unavailable(&self, trouble: &Trouble, timeout: Duration) -> ProbeError {
+    fn unavailable(&self, trouble: &Trouble, patience: Duration) -> ProbeError {
         self.unavailable_because(&match trouble {
-            Trouble::Silent => format!("did not answer within {timeout:?}"),
+            Trouble::Silent => format!("did not answer within {patience:?}"),
             Trouble::Refused(error) => format!("refuses to tell: {error}"),
             Trouble::Broken(error) => format!("cannot be asked: {error}"),
         })

@@ -1,16 +1,21 @@
 //! Where systemd listens, and how one gets in.
 
+use super::peer::Peer;
 use super::{Bus, MAX_ERROR};
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use zbus::address::transport::{Transport, UnixSocket};
+use tokio::time::timeout;
+use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::connection::Builder;
-use zbus::{Address, Connection, Error, fdo};
+use zbus::{Address, Connection, Error};
 
 pub(super) const NO_USER_BUS: &str = "no bus of the user is known; set XDG_RUNTIME_DIR or \
                                       DBUS_SESSION_BUS_ADDRESS, or write its address to bus in [systemd]";
+/// Below the folder of the manager of the machine, or of the user.
+const PRIVATE: &str = "systemd/private";
 const CURE: &str = "start it, or write another address to bus in [systemd]";
 
 /// What tells where the buses are.
@@ -37,31 +42,38 @@ impl Environment {
         }
     }
 
-    /// The addresses to try, one after the other.
+    /// The addresses to try, one after the other: the usual bus, or the named one, and where that is dead the
+    /// socket at which systemd itself listens.
     pub(super) fn doors(&self, bus: &Bus) -> Vec<Door> {
-        match bus {
-            Bus::System => doors(self.system_bus.as_deref(), "dbus/system_bus_socket", Some(&self.run)),
-            Bus::User => doors(self.session_bus.as_deref(), "bus", self.runtime_dir.as_deref()),
-            Bus::Address(address) => doors(Some(address), "", None),
-        }
+        let (named, dir, usual) = match bus {
+            Bus::System => (self.system_bus.as_ref(), Some(&self.run), "dbus/system_bus_socket"),
+            Bus::User => (self.session_bus.as_ref(), self.runtime_dir.as_ref(), "bus"),
+            Bus::Address(address) => (Some(address), None, ""),
+        };
+        let in_dir = |below: &str| dir.map(|dir| address_of(dir.join(below))).into_iter();
+        let buses = match named {
+            Some(list) => list.split(';').map(str::to_owned).collect(),
+            None => in_dir(usual).collect::<Vec<_>>(),
+        };
+        let may_be_systemd = dir.is_none();
+        let all = buses.into_iter().chain(in_dir(PRIVATE));
+        all.map(|address| Door { address, may_be_systemd }).collect()
     }
 }
 
-/// The named ones or the usual bus, and where that is dead the socket at which systemd itself listens.
-fn doors(named: Option<&str>, usual: &str, dir: Option<&Path>) -> Vec<Door> {
-    let in_dir = |below: &str| dir.map(|dir| format!("unix:path={}", dir.join(below).display()));
-    let named: Vec<String> = named.into_iter().flat_map(|list| list.split(';')).map(str::to_owned).collect();
-    let buses = if named.is_empty() { in_dir(usual).into_iter().collect() } else { named };
-    buses.into_iter().chain(in_dir("systemd/private")).map(|address| Door { address }).collect()
+fn address_of(path: PathBuf) -> String {
+    Address::from(Transport::Unix(Unix::new(UnixSocket::File(path)))).to_string()
 }
 
 /// A D-Bus address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Door {
     pub(super) address: String,
+    /// Whether systemd itself may listen there under any name.
+    may_be_systemd: bool,
 }
 
-/// A connection, and whether the manager itself is at its other end.
+/// A connection, and whether systemd itself is at its other end.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
@@ -69,18 +81,20 @@ pub(super) struct Opened {
 }
 
 impl Door {
-    /// Says hello to the bus, unless the manager itself listens there: it knows no bus, and says so.
-    pub(super) async fn open(&self) -> Result<Opened, Error> {
+    /// Says hello to the bus, unless systemd itself listens there: it does not answer to that.
+    pub(super) async fn open(&self, patience: Duration) -> Result<Opened, Error> {
         let address: Address = self.address.as_str().try_into()?;
-        let is_peer = is_private(&address);
-        if !is_peer {
-            match Builder::address(address.clone()).build().await {
-                Err(Error::FDO(error)) if knows_no_bus(&error) => {}
-                other => return other.map(|connection| Opened { connection, is_peer }),
+        let file = socket_file(&address).map(Path::to_owned);
+        match file {
+            Some(path) if path.ends_with(PRIVATE) => open_peer(address, &path).await,
+            Some(path) if self.may_be_systemd => {
+                match timeout(patience / 2, open_bus(address.clone())).await {
+                    Ok(opened) => opened,
+                    Err(_) => open_peer(address, &path).await,
+                }
             }
+            _ => open_bus(address).await,
         }
-        let connection = Builder::address(address).p2p().build().await?;
-        Ok(Opened { connection, is_peer: true })
     }
 
     pub(super) fn silence(&self, timeout: Duration) -> String {
@@ -109,14 +123,24 @@ impl Door {
     }
 }
 
-fn is_private(address: &Address) -> bool {
-    let Transport::Unix(unix) = address.transport() else { return false };
-    matches!(unix.path(), UnixSocket::File(path) if path.ends_with("systemd/private"))
+fn socket_file(address: &Address) -> Option<&Path> {
+    match address.transport() {
+        Transport::Unix(unix) => match unix.path() {
+            UnixSocket::File(path) => Some(path),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
-fn knows_no_bus(error: &fdo::Error) -> bool {
-    matches!(
-        error,
-        fdo::Error::UnknownObject(_) | fdo::Error::UnknownMethod(_) | fdo::Error::UnknownInterface(_)
-    )
+async fn open_bus(address: Address) -> Result<Opened, Error> {
+    let connection = Builder::address(address).build().await?;
+    Ok(Opened { connection, is_peer: false })
+}
+
+async fn open_peer(address: Address, path: &Path) -> Result<Opened, Error> {
+    let peer = Peer::connect(path).await;
+    let peer = peer.map_err(|error| Error::Connection(Arc::new(error), Box::new(address)))?;
+    let connection = Builder::socket(peer).p2p().build().await?;
+    Ok(Opened { connection, is_peer: true })
 }

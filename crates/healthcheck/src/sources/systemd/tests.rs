@@ -3,6 +3,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use zbus::Variant;
 
+#[path = "../../../../../tests/support/patience.rs"]
+mod patience;
+mod real;
+#[path = "../../../../../tests/support/systemd.rs"]
+mod support;
+
+use patience::eventually;
+
 mod groups {
     use super::*;
 
