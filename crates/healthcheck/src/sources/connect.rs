@@ -54,6 +54,10 @@ pub(crate) fn own_fault(error: &io::Error) -> Option<String> {
     Some(format!("{}: {cure}", plain(error)))
 }
 
+fn is_own_fault(error: &io::Error) -> bool {
+    own_fault(error).is_some()
+}
+
 /// The error without its number, as the end of a sentence.
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
@@ -78,14 +82,17 @@ async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswer
         Ok(addresses) => addresses,
         Err(error) => return unresolved(ProbeKind::Tcp, &error).map(Err),
     };
-    let mut failure = io::Error::new(ErrorKind::NotFound, "no address");
+    let mut failure = None;
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match connect(*address, deadline.saturating_duration_since(Instant::now()) / left).await {
             Ok(()) => return Ok(Ok(())),
-            Err(error) => failure = error,
+            // What a peer said counts for more than that this machine could not ask another.
+            Err(error) if failure.as_ref().is_none_or(is_own_fault) => failure = Some(error),
+            Err(_) => {}
         }
     }
+    let failure = failure.unwrap_or_else(|| ErrorKind::NotFound.into());
     unanswered(ProbeKind::Tcp, &failure, timeout).map(Err)
 }
 

@@ -168,14 +168,19 @@ fn whoever_takes_too_long_ends_at_the_deadline() {
     }
 }
 
+fn ask_trusting(pem: &str, url: &str) -> HttpFacts {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    fs::write(&ca_file, pem).unwrap();
+    let (ca_file, body) = (Some(ca_file), Some("well".to_owned()));
+    ask_within(&Question { ca_file, body, ..question(url) }, LONG).unwrap()
+}
+
 /// A server with a certificate of a new authority, asked by a name that it is for, or not.
 fn tls(name: &str, days_left: i32, host: &str, is_trusted: bool) -> HttpFacts {
-    let (authority, stranger, dir) = (Authority::new(), Authority::new(), tempfile::tempdir().unwrap());
+    let (authority, stranger) = (Authority::new(), Authority::new());
     let server = WebServer::tls(authority.server(name, days_left));
-    let ca_file = dir.path().join("ca.pem");
-    fs::write(&ca_file, if is_trusted { authority.pem() } else { stranger.pem() }).unwrap();
-    let body = Some("well".to_owned());
-    ask_within(&Question { ca_file: Some(ca_file), body, ..question(&server.url(host, "/")) }, LONG).unwrap()
+    ask_trusting(if is_trusted { authority.pem() } else { stranger.pem() }, &server.url(host, "/"))
 }
 
 #[test]
@@ -188,12 +193,20 @@ fn a_certificate_of_a_private_authority_tells_its_days() {
     }
 }
 
+fn asked_of_its_own(is_trusted: bool) -> HttpFacts {
+    let (config, pem) = Authority::server_of_its_own("localhost");
+    let pem = if is_trusted { pem } else { Authority::new().pem().to_owned() };
+    ask_trusting(&pem, &WebServer::tls(config).url("localhost", "/"))
+}
+
 #[test]
 fn what_is_wrong_with_a_certificate_is_said_in_words() {
     for (facts, words) in [
         (tls("localhost", -3, "localhost", true), "expired 3 days ago"),
         (tls("example.org", 90, "localhost", true), "is for example.org, not for localhost"),
         (tls("localhost", 90, "localhost", false), "unknown authority"),
+        (asked_of_its_own(false), "authority"),
+        (asked_of_its_own(true), "let the authority issue another"),
     ] {
         match facts.answer {
             Err(Unanswered::Tls(text)) => assert!(text.contains(words), "{text}"),
