@@ -115,24 +115,28 @@ impl Authority {
 
     /// A server with a certificate for the name, which ends in so many days, or ended so many days ago.
     pub(crate) fn server(&self, name: &str, days_left: i32) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        let distance = DAY * days_left.unsigned_abs() + DAY / 2;
-        let now = SystemTime::now();
-        params.not_before = (now - 400 * DAY).into();
-        params.not_after = if days_left < 0 { now - distance } else { now + distance }.into();
+        let params = params(name, days_left);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         with_identity(&certificate, &key)
     }
 
     /// A server with a certificate of an authority that is its own, as `openssl req -x509` makes it.
-    pub(crate) fn server_of_its_own(name: &str) -> (Arc<ServerConfig>, String) {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    pub(crate) fn server_of_its_own(name: &str, days_left: i32) -> (Arc<ServerConfig>, String) {
+        let mut params = params(name, days_left);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         (with_identity(&certificate, &key), certificate.pem())
     }
+}
+
+fn params(name: &str, days_left: i32) -> CertificateParams {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    let (now, distance) = (SystemTime::now(), DAY * days_left.unsigned_abs() + DAY / 2);
+    params.not_before = (now - 400 * DAY).into();
+    params.not_after = if days_left < 0 { now - distance } else { now + distance }.into();
+    params
 }
 
 fn with_identity(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {

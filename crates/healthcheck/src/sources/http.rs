@@ -1,5 +1,6 @@
 //! HTTP and HTTPS: what a web server answers, and how long its certificate is still valid.
 
+mod own_authority;
 mod tls;
 
 use super::connect::{bare, plain, unanswered, unresolved};
@@ -87,6 +88,8 @@ fn config(question: &Question, timeout: Duration) -> Config {
         .max_redirects(if is_redirect_wanted { 0 } else { MAX_REDIRECTS })
         .max_redirects_will_error(!is_redirect_wanted)
         .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        // A connection that was used may be closed by the time that a redirect would use it again.
+        .max_idle_connections(0)
         .proxy(None)
         .user_agent(concat!("healthcheck/", env!("CARGO_PKG_VERSION")))
         .build()

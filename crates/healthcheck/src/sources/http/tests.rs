@@ -193,10 +193,17 @@ fn a_certificate_of_a_private_authority_tells_its_days() {
     }
 }
 
-fn asked_of_its_own(is_trusted: bool) -> HttpFacts {
-    let (config, pem) = Authority::server_of_its_own("localhost");
+fn asked_of_its_own(days_left: i32, host: &str, is_trusted: bool) -> HttpFacts {
+    let (config, pem) = Authority::server_of_its_own("localhost", days_left);
     let pem = if is_trusted { pem } else { Authority::new().pem().to_owned() };
-    ask_trusting(&pem, &WebServer::tls(config).url("localhost", "/"))
+    ask_trusting(&pem, &WebServer::tls(config).url(host, "/"))
+}
+
+#[test]
+fn a_server_that_is_its_own_authority_is_trusted_where_it_is_named() {
+    let facts = asked_of_its_own(90, "localhost", true);
+    assert_eq!(facts.answer.unwrap().status, 200);
+    assert_eq!(facts.certificate_left.unwrap().as_secs() / DAY.as_secs(), 90);
 }
 
 #[test]
@@ -205,8 +212,9 @@ fn what_is_wrong_with_a_certificate_is_said_in_words() {
         (tls("localhost", -3, "localhost", true), "expired 3 days ago"),
         (tls("example.org", 90, "localhost", true), "is for example.org, not for localhost"),
         (tls("localhost", 90, "localhost", false), "unknown authority"),
-        (asked_of_its_own(false), "authority"),
-        (asked_of_its_own(true), "let the authority issue another"),
+        (asked_of_its_own(90, "localhost", false), "to trust it, name it by ca_file"),
+        (asked_of_its_own(-3, "localhost", true), "expired 3 days ago"),
+        (asked_of_its_own(90, "127.0.0.1", true), "is for localhost, not for 127.0.0.1"),
     ] {
         match facts.answer {
             Err(Unanswered::Tls(text)) => assert!(text.contains(words), "{text}"),

@@ -1,7 +1,9 @@
 //! TLS below HTTP: whom to trust, what is wrong with a certificate, and until when it is valid.
 
 use super::Obstacle;
+use super::own_authority::Verifier;
 use crate::sources::connect::{bare, plain};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -16,6 +18,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 use x509_cert::der::Decode;
+use x509_cert::time::Time;
 
 const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_NAMES_SHOWN: usize = 3;
@@ -32,11 +35,19 @@ impl Expiry {
     }
 
     fn note(&self, certificate: &CertificateDer<'_>) {
-        let Ok(certificate) = x509_cert::Certificate::from_der(certificate) else { return };
-        let end = certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
+        let Some((_, end)) = validity(certificate) else { return };
+        let end = end.as_secs();
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *first = Some(first.map_or(end, |first| first.min(end)));
     }
+}
+
+/// From when to when a certificate is valid.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let validity = certificate.tbs_certificate().validity();
+    let time = |time: Time| UnixTime::since_unix_epoch(time.to_unix_duration());
+    Some((time(validity.not_before), time(validity.not_after)))
 }
 
 /// Puts TLS on a connection to an `https` server.
@@ -52,16 +63,22 @@ impl TlsConnector {
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        let authorities = match &self.ca_file {
+        let certificates = match &self.ca_file {
             Some(path) => private_authorities(path),
             None => authorities_of_the_system(),
         };
-        let authorities =
-            authorities.map_err(|problem| Error::Other(Obstacle::Authorities(problem).into()))?;
+        let obstacle = |problem: String| Error::Other(Obstacle::Authorities(problem).into());
+        let certificates = certificates.map_err(obstacle)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|_| Error::Tls("no TLS version is left"))?;
-        Ok(Arc::new(builder.with_root_certificates(authorities).with_no_client_auth()))
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.iter().cloned());
+        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+        let authorities =
+            authorities.map_err(|_| obstacle("none of the trusted authorities can be used".to_owned()))?;
+        let verifier = Arc::new(Verifier { authorities, certificates });
+        Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
     }
 }
 
@@ -88,18 +105,18 @@ impl<In: Transport> Connector<In> for TlsConnector {
     }
 }
 
-fn private_authorities(path: &Path) -> Result<RootCertStore, String> {
+fn private_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let problem = |why: &str| format!("cannot use ca_file {}: {why}", path.display());
     let pem = read_file(path).map_err(|error| problem(&plain(&error)))?;
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| problem("it is not PEM"))?;
-        store.add(certificate).map_err(|_| problem("it has a certificate in it that cannot be read"))?;
-    }
-    if store.is_empty() {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = certificates.map_err(|_| problem("it is not PEM"))?;
+    if certificates.is_empty() {
         return Err(problem("it has no certificate in it: it must be one in PEM, with its BEGIN line"));
     }
-    Ok(store)
+    if certificates.iter().any(|certificate| validity(certificate).is_none()) {
+        return Err(problem("it has a certificate in it that cannot be read"));
+    }
+    Ok(certificates)
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
@@ -111,15 +128,19 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn authorities_of_the_system() -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() {
+fn authorities_of_the_system() -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = rustls_native_certs::load_native_certs().certs;
+    if certificates.is_empty() {
         return Err(
             "no authorities to trust on this system: install ca-certificates, or set ca_file".to_owned()
         );
     }
-    Ok(store)
+    Ok(certificates)
+}
+
+/// Whether a server has the certificate of an authority.
+pub(super) fn is_authority_itself(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
 /// What is wrong, for people.
@@ -157,9 +178,8 @@ fn certificate_in_words(error: &CertificateError) -> String {
                 .to_owned()
         }
         CertificateError::Revoked => "its certificate was revoked".to_owned(),
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is that of an authority: let the authority issue another for the server"
-                .to_owned()
+        error if is_authority_itself(error) => {
+            "its certificate is its own authority: to trust it, name it by ca_file".to_owned()
         }
         _ => "its certificate cannot be used".to_owned(),
     }
