@@ -1,3 +1,6 @@
 //! `healthcheck`: what it sees of what does not report.
 
+mod engine;
+mod postgres;
+mod probes;
 mod zmq;

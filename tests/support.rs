@@ -3,6 +3,7 @@
 mod machine;
 mod patience;
 mod process;
+pub(crate) mod web;
 
 pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
 pub(crate) use patience::{PATIENCE, eventually};
