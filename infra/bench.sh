@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 missing=""
 for tool in python3 jq strace; do command -v $tool >/dev/null || missing="$missing $tool"; done
 python3 -c 'import zmq' 2>/dev/null || missing="$missing pyzmq"
+python3 -c 'import psutil' 2>/dev/null || python3 -m pip install --quiet psutil 2>/dev/null || missing="$missing psutil"
 [ -z "$missing" ] || { echo "infra/bench.sh needs$missing" >&2; exit 1; }
 
 target=${CARGO_TARGET_DIR:-target}
@@ -35,4 +36,5 @@ echo "| system calls of an unchanged record | $(calls_each record quiet 100000) 
 "$(bench heartbeat)"
 echo "| system calls of a heartbeat in memory | $(calls_each heartbeat write 1000) | 4 | | ≤ 6 |"
 "$(bench presence)"
+"$target/release/examples/resources"
 python3 infra/bench/processes.py "$target/release"
