@@ -61,6 +61,8 @@ pub(super) fn sights<'a>(
 fn sight(root: &Path, entry: &Entry, mounts: &[Mount]) -> MountSight {
     let at = |point: &Path| mounts.iter().rev().find(|mount| mount.point == point);
     match at(&entry.point).or_else(|| at(&without_links(root, &entry.point, mounts))) {
+        // The root of a `chroot` is no mount of its own.
+        None if entry.point == Path::new("/") => MountSight::AsExpected,
         None if entry.is_optional => MountSight::VanishedOptional,
         None => MountSight::Vanished,
         Some(mount) if entry.wants_writing && mount.is_frozen && !mount.is_image() => MountSight::ReadOnly,
@@ -143,6 +145,7 @@ mod tests {
         // Under the sandbox of a unit all mounts are read-only, and no file system is.
         let sandboxed = mounts::parse(b"9 1 8:1 / /d ro - ext4 x rw\n");
         assert_eq!(told("/dev/a /d ext4 defaults", &sandboxed), MountSight::AsExpected);
+        assert_eq!(told("/dev/a / ext4 defaults", &sandboxed), MountSight::AsExpected);
         let image = mounts::parse(b"9 1 7:1 / /d ro - squashfs x ro\n");
         assert_eq!(told("/a.img /d squashfs loop", &image), MountSight::AsExpected);
     }

@@ -154,6 +154,23 @@ fn torn_and_hostile_text_is_no_panic_and_has_an_end() {
 }
 
 #[test]
+fn flipped_bytes_are_no_panic() {
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..5_000 {
+        let mut text = SERVER.as_bytes().to_vec();
+        for _ in 0..8 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let [at, byte, ..] = random.to_le_bytes().map(usize::from);
+            let at = at * text.len() / 256;
+            text[at] = u8::try_from(byte).unwrap();
+        }
+        let _ = file_systems(&parse(&text), |_| true);
+    }
+}
+
+#[test]
 fn twenty_thousand_mounts_take_no_time_to_speak_of() {
     let line = |n: usize| format!("{n} 1 0:{n} / /mnt/{n}/deep/down rw - nfs4 there:/{n} rw\n");
     let text: String = (2..20_002).map(line).collect();
