@@ -15,6 +15,7 @@ need strace strace
 need setpriv util-linux
 need /usr/lib/postgresql/15/bin/initdb postgresql-15
 need mkfs.ext4 e2fsprogs
+need mksquashfs squashfs-tools
 need systemd-nspawn "systemd systemd-container"
 need dbus-daemon dbus
 [ -e /usr/lib/systemd/user/dbus.socket ] || missing="$missing dbus-user-session"

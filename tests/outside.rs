@@ -3,4 +3,5 @@
 mod engine;
 mod postgres;
 mod probes;
+mod resources;
 mod zmq;
