@@ -1,10 +1,15 @@
 //! The snapshot as JSON, version 1: a contract with whoever reads it.
 
+mod looks;
+mod machine;
+
 use super::Picture;
 use super::issues::issues;
 use health_reporter::Status;
-use healthcheck_core::{Capacity, CheckView, Evidence, Priority, ProcessCost, Resources, ServiceView};
+use healthcheck_core::{CheckView, Evidence, Kind, Priority, ProcessCost, ServiceView};
 use jiff::Timestamp;
+use looks::{Look, Number};
+use machine::Machine;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -76,18 +81,18 @@ pub(crate) struct Document<'a> {
     deployment_mode: &'static str,
     /// The worst of all; an optional service counts as at most a warning.
     overall_status: Word,
-    /// How many subjects are how.
+    /// How many services, endpoints and probes are how.
     health_summary: Summary,
     /// Each service that reports or is expected, by name.
     #[serde(serialize_with = "each_service")]
     #[schemars(with = "BTreeMap<&'a str, Service<'a>>")]
     services: &'a [ServiceView],
     /// Each ZMQ endpoint, by name.
-    zmq_endpoints: BTreeMap<&'a str, Probed<'a>>,
+    zmq_endpoints: BTreeMap<&'a str, Look<'a>>,
     /// Each probe, by name.
-    probes: BTreeMap<&'a str, Probed<'a>>,
-    /// Memory and load of the machine.
-    resources: MachineResources,
+    probes: BTreeMap<&'a str, Look<'a>>,
+    /// The numbers of the machine; what was not observed is absent.
+    resources: Machine<'a>,
     /// What the process of each service takes, by the service's name.
     #[serde(serialize_with = "each_process")]
     #[schemars(with = "BTreeMap<&'a str, Process>")]
@@ -189,6 +194,12 @@ struct Service<'a> {
     messages_received: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u64>,
+    /// How long the look from outside took, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_ms: Option<f64>,
+    /// What its command measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<Number<'a>>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -199,16 +210,6 @@ struct Check<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     since: Option<Timestamp>,
-}
-
-/// The verdict on something that was looked at from outside.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Probed<'a> {
-    status: Word,
-    cause: &'static str,
-    message: &'a str,
-    #[schemars(with = "String")]
-    since: Timestamp,
 }
 
 /// What a process takes.
@@ -223,34 +224,6 @@ struct Process {
     /// Open descriptors, where they may be counted.
     descriptors: Option<u32>,
     threads: u32,
-}
-
-/// What the machine has; what could not be looked at is absent.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-struct MachineResources {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<Memory>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    swap: Option<Memory>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load: Option<Load>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Memory {
-    total_bytes: u64,
-    available_bytes: u64,
-    /// From 0 to 1.
-    used_ratio: f64,
-}
-
-/// Processes that ran or wanted to, on average over 1, 5 and 15 minutes.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Load {
-    one: f64,
-    five: f64,
-    fifteen: f64,
-    cores: usize,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -292,9 +265,9 @@ impl<'a> Document<'a> {
             overall_status: picture.overall_status().into(),
             health_summary: Summary::of(picture),
             services,
-            zmq_endpoints: BTreeMap::new(),
-            probes: BTreeMap::new(),
-            resources: picture.resources.as_ref().map(MachineResources::of).unwrap_or_default(),
+            zmq_endpoints: looks::of_kind(picture, Kind::Zmq),
+            probes: looks::of_kind(picture, Kind::Probe),
+            resources: picture.resources.as_ref().map(Machine::of).unwrap_or_default(),
             processes: services,
             issues: Issue::all_of(picture),
         }
@@ -347,6 +320,8 @@ impl<'a> Service<'a> {
             messages_sent: view.messages_sent,
             messages_received: view.messages_received,
             pid: view.pid,
+            took_ms: looks::took_ms(verdict),
+            metrics: looks::numbers(verdict),
         }
     }
 }
@@ -364,29 +339,6 @@ impl<'a> Check<'a> {
 fn process(view: &ServiceView) -> Option<(&str, Process)> {
     let ProcessCost { cpu_s, memory_bytes, descriptors, threads } = view.process?;
     Some((&view.subject.name, Process { pid: view.pid, cpu_s, memory_bytes, descriptors, threads }))
-}
-
-impl MachineResources {
-    fn of(resources: &Resources) -> Self {
-        let load = |load: healthcheck_core::Load| Load {
-            one: load.one,
-            five: load.five,
-            fifteen: load.fifteen,
-            cores: load.cores,
-        };
-        Self {
-            memory: resources.memory.map(Memory::of),
-            swap: resources.swap.map(Memory::of),
-            load: resources.load.map(load),
-        }
-    }
-}
-
-impl Memory {
-    fn of(capacity: Capacity) -> Self {
-        let Capacity { total_bytes, available_bytes } = capacity;
-        Self { total_bytes, available_bytes, used_ratio: (capacity.used_ratio() * 1e4).round() / 1e4 }
-    }
 }
 
 impl<'a> Issue<'a> {
@@ -409,6 +361,9 @@ pub(crate) fn schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::samples::{metric, picture, resource, troubled, well};
+    use healthcheck_core::Resources;
+    use serde_json::json;
 
     #[test]
     fn the_kept_schema_is_the_one_of_the_types() {
@@ -419,5 +374,56 @@ mod tests {
         }
         let kept = std::fs::read_to_string(path).unwrap();
         assert!(kept == schema, "docs/snapshot.schema.json is old: run the tests with UPDATE_DOCS=1");
+    }
+
+    fn shown(picture: &Picture) -> serde_json::Value {
+        let mut out = Vec::new();
+        write(picture, false, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn what_was_looked_at_from_outside_is_told_with_its_evidence() {
+        let mut picture = troubled();
+        let db = picture.snapshot.others.iter_mut().find(|view| &*view.name == "db").unwrap();
+        db.metrics = vec![metric("connections", 12.0, "c")];
+        let shown = shown(&picture);
+        assert_eq!(
+            shown["zmq_endpoints"]["depth"],
+            json!({
+                "status": "error",
+                "cause": "probe_failed",
+                "message": "tcp://127.0.0.1:5556 refused",
+                "since": "2025-06-01T12:00:00Z",
+                "reasons": ["because"],
+                "evidence": {"endpoint": "tcp://127.0.0.1:5556", "socket": "PUB"},
+                "took_ms": 0.2,
+            })
+        );
+        let metrics = &shown["probes"]["db"]["metrics"];
+        assert_eq!(*metrics, json!([{"label": "connections", "value": 12.0, "unit": "c"}]));
+        assert_eq!(
+            (&shown["health_summary"]["total"], &shown["health_summary"]["error"]),
+            (&json!(9), &json!(2))
+        );
+        assert_eq!(shown["issues"][1]["check"], "depth");
+    }
+
+    #[test]
+    fn what_was_not_observed_is_absent() {
+        let mut picture = picture(vec![well("core")], vec![resource("disk /", Status::Warning, "97 %")]);
+        let resources = &shown(&picture)["resources"];
+        assert_eq!(resources["cpu"], json!({"busy_ratio": 0.12}));
+        assert_eq!(resources["pressure"], json!({"cpu": 0.0, "io": 0.002}));
+        assert_eq!(resources["load"]["per_core"], 0.2);
+        assert_eq!(
+            (&resources["disks"][0]["type"], &resources["disks"][0]["inodes_used_ratio"]),
+            (&json!("ext4"), &json!(0.1))
+        );
+        assert_eq!(resources["descriptors"], json!({"open": 1_000, "max": 100_000, "used_ratio": 0.01}));
+        assert_eq!(shown(&picture)["issues"][0]["check"], "disk /");
+        assert_eq!(shown(&picture)["health_summary"]["total"], 1, "resources are not counted");
+        picture.resources = Some(Resources::default());
+        assert_eq!(shown(&picture)["resources"], json!({}));
     }
 }
