@@ -1,18 +1,28 @@
 //! The snapshot as a table: what is wrong first, status by symbol and word, colour only on top.
 
-use super::text::{fit, pad, printable, width};
-use super::{Mode, Picture};
-use health_reporter::{State, Status};
-use healthcheck_core::{Capacity, Cause, ServiceView, wording};
+mod flow;
+mod machine;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use super::text::{fit, pad, printable, width, wrapped};
+use super::{Picture, headline};
+use flow::Item;
+use health_reporter::Status;
+use healthcheck_core::{SubjectView, wording};
 use jiff::Timestamp;
+use rows::Row;
 use std::io::{self, Write};
 use std::time::Duration;
 
 /// Columns of a status: the longest word is `healthy` or `warning`.
 const STATUS_COLUMNS: usize = 7;
 const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 6..=24;
-/// Narrower than this, what stands on the right is left out.
+/// Narrower than this, what stands on the right is left out, or stands on a line of its own.
 const MIN_MESSAGE_COLUMNS: usize = 24;
+/// Lines that one message may take.
+const MAX_MESSAGE_LINES: usize = 6;
 const GAP: &str = "  ";
 
 /// The surface that is written on.
@@ -28,8 +38,9 @@ pub(crate) fn write(picture: &Picture, surface: Surface, out: &mut dyn Write) ->
     table.head(picture)?;
     table.attention(picture)?;
     table.remarks(picture)?;
-    table.well(picture)?;
-    table.resources(picture)
+    table.flow("", GAP.len(), &well(picture))?;
+    table.flow("resources", GAP.len(), &machine::numbers(picture))?;
+    table.flow("zmq", GAP.len() + 1, &machine::endpoints(picture))
 }
 
 struct Table<'a> {
@@ -38,83 +49,74 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    /// What was looked at, and on the right or below it how the whole is.
     fn head(&mut self, picture: &Picture) -> io::Result<()> {
+        let columns = self.surface.columns;
         let mut left = format!("healthcheck  {}", printable(&picture.host));
-        for part in picture.project.as_deref().into_iter().chain([mode(picture.mode)]) {
+        for part in picture.project.as_deref().into_iter().chain([picture.mode.as_str()]) {
             left = format!("{left} · {}", printable(part));
         }
-        let right = verdict_on_all(picture);
-        let left = fit(&left, self.surface.columns.saturating_sub(width(&right) + GAP.len()));
-        let gap = self.surface.columns.saturating_sub(width(&left) + width(&right)).max(GAP.len());
+        let right = headline::on_all(picture);
+        let room = columns.saturating_sub(width(&right) + GAP.len());
+        if room < width(&left).min(MIN_MESSAGE_COLUMNS) {
+            writeln!(self.out, "{}", fit(&left, columns))?;
+            return self.lines(picture.overall_status(), &right, "");
+        }
+        let left = fit(&left, room);
+        let gap = columns.saturating_sub(width(&left) + width(&right));
         writeln!(self.out, "{left}{}{}", " ".repeat(gap), self.coloured(picture.overall_status(), &right))
     }
 
     fn remarks(&mut self, picture: &Picture) -> io::Result<()> {
-        for remark in &picture.remarks {
+        picture.remarks.iter().try_for_each(|remark| {
             let (symbol, word) = (symbol(remark.status), remark.status.as_str());
             let line = format!("{symbol} {}  {word}  {}", remark.about, printable(&remark.message));
-            for (number, part) in wrapped(&line, self.surface.columns).iter().enumerate() {
-                let indent = if number == 0 { "" } else { GAP };
-                writeln!(self.out, "{indent}{}", self.coloured(remark.status, part))?;
-            }
+            self.lines(remark.status, &line, GAP)
+        })
+    }
+
+    /// A text on as many lines as it needs, all but the first of them indented.
+    fn lines(&mut self, status: Status, text: &str, indent: &str) -> io::Result<()> {
+        let room = self.surface.columns.saturating_sub(indent.len());
+        for (number, line) in wrapped(text, room, MAX_MESSAGE_LINES).iter().enumerate() {
+            let indent = if number == 0 { "" } else { indent };
+            writeln!(self.out, "{indent}{}", self.coloured(status, line))?;
         }
         Ok(())
     }
 
-    /// One line for each that is not healthy, the worst first.
+    /// One row for each that is not healthy, the worst first.
     fn attention(&mut self, picture: &Picture) -> io::Result<()> {
-        let mut bad: Vec<_> = picture.snapshot.services.iter().filter(|view| !is_well(view)).collect();
-        bad.sort_by_key(|view| std::cmp::Reverse(view.subject.status));
-        let longest = bad.iter().map(|view| width(&view.subject.name)).max().unwrap_or(0);
+        let rows = rows::of(picture);
+        let longest = rows.iter().map(|row| width(&row.name)).max().unwrap_or(0);
         let name_columns = longest.clamp(*NAME_COLUMNS.start(), *NAME_COLUMNS.end());
-        for view in bad {
-            self.row(view, name_columns, picture.snapshot.timestamp)?;
-        }
-        Ok(())
+        rows.iter().try_for_each(|row| self.row(row, name_columns))
     }
 
-    /// On one line with what it was doing, or on as many as the cause needs.
-    fn row(&mut self, view: &ServiceView, name_columns: usize, now: Timestamp) -> io::Result<()> {
-        let verdict = &view.subject;
-        let name = pad(&fit(&verdict.name, name_columns), name_columns);
-        let label = format!("{} {name}{GAP}{:STATUS_COLUMNS$}", symbol(verdict.status), verdict.status);
+    /// On one line with what it was doing, or on as many as the message needs.
+    fn row(&mut self, row: &Row, name_columns: usize) -> io::Result<()> {
+        let name = pad(&fit(&row.name, name_columns), name_columns);
+        let label = format!("{} {name}{GAP}{:STATUS_COLUMNS$}", symbol(row.status), row.status);
         let indent = width(&label) + GAP.len();
-        let room = self.surface.columns.saturating_sub(indent).max(MIN_MESSAGE_COLUMNS);
-        let (message, aside) = (message(view, now), aside(view));
-        let label = self.coloured(verdict.status, &label);
-        let aside_room = room.saturating_sub(width(&message) + GAP.len());
-        if width(&message) > room || aside_room < width(&aside).min(MIN_MESSAGE_COLUMNS) {
-            let lines = wrapped(&message, room).join(&format!("\n{}", " ".repeat(indent)));
-            return writeln!(self.out, "{label}{GAP}{lines}");
+        let room = self.surface.columns.saturating_sub(indent);
+        if room < MIN_MESSAGE_COLUMNS {
+            let label = self.coloured(row.status, label.trim_end());
+            return writeln!(self.out, "{label}\n{GAP}{}", self.block(&row.message, GAP.len()));
         }
-        let aside = fit(&aside, aside_room);
-        let line = format!("{}{aside}", pad(&message, room - width(&aside)));
+        let label = self.coloured(row.status, &label);
+        let aside_room = room.saturating_sub(width(&row.message) + GAP.len());
+        if width(&row.message) > room || aside_room < width(&row.aside).min(MIN_MESSAGE_COLUMNS) {
+            return writeln!(self.out, "{label}{GAP}{}", self.block(&row.message, indent));
+        }
+        let aside = fit(&row.aside, aside_room);
+        let line = format!("{}{aside}", pad(&row.message, room - width(&aside)));
         writeln!(self.out, "{label}{GAP}{}", line.trim_end())
     }
 
-    /// Those that are well, one after the other.
-    fn well(&mut self, picture: &Picture) -> io::Result<()> {
-        let mut line = 0;
-        for view in picture.snapshot.services.iter().filter(|view| is_well(view)) {
-            let text = in_short(view, picture.snapshot.timestamp);
-            if line > 0 && line + GAP.len() + width(&text) > self.surface.columns {
-                writeln!(self.out)?;
-                line = 0;
-            }
-            let gap = if line == 0 { "" } else { GAP };
-            write!(self.out, "{gap}{}", self.coloured(view.subject.status, &text))?;
-            line += gap.len() + width(&text);
-        }
-        if line > 0 { writeln!(self.out) } else { Ok(()) }
-    }
-
-    fn resources(&mut self, picture: &Picture) -> io::Result<()> {
-        let Some(resources) = &picture.resources else { return Ok(()) };
-        let memory = resources.memory.map(|memory| format!("memory {}", percent(memory)));
-        let swap = resources.swap.map(|swap| format!("swap {}", percent(swap)));
-        let load = resources.load.map(|load| format!("load {:.1} of {}", load.one, load.cores));
-        let parts: Vec<String> = [memory, swap, load].into_iter().flatten().collect();
-        writeln!(self.out, "resources     {}", parts.join(GAP))
+    /// Lines below one another, the first of which begins where the cursor is.
+    fn block(&self, text: &str, indent: usize) -> String {
+        let lines = wrapped(text, self.surface.columns.saturating_sub(indent), MAX_MESSAGE_LINES);
+        lines.join(&format!("\n{}", " ".repeat(indent)))
     }
 
     fn coloured(&self, status: Status, text: &str) -> String {
@@ -122,83 +124,28 @@ impl Table<'_> {
     }
 }
 
-const fn mode(mode: Mode) -> &'static str {
-    mode.as_str()
-}
-
-fn verdict_on_all(picture: &Picture) -> String {
-    let counts = picture.snapshot.counts;
-    let bad = counts.total - counts.healthy;
-    match (counts.total, bad) {
-        (0, _) => "no services".to_owned(),
-        (1, 0) => "1 service is well".to_owned(),
-        (total, 0) => format!("all {total} are well"),
-        (total, 1) => format!("1 of {total} needs attention"),
-        (total, bad) => format!("{bad} of {total} need attention"),
-    }
-}
-
-fn is_well(view: &ServiceView) -> bool {
-    view.subject.status == Status::Healthy
-}
-
-fn message(view: &ServiceView, now: Timestamp) -> String {
-    let verdict = &view.subject;
-    let message = if verdict.message.is_empty() { verdict.cause.as_str() } else { &verdict.message };
-    let mut text = printable(message).into_owned() + &since_when(view, now);
-    if let Some(root) = &view.root {
-        text = format!("{text} (because of {})", printable(root));
-    }
-    if !view.affects.is_empty() {
-        text = format!("{text}; also affected: {}", printable(&view.affects.join(", ")));
-        if view.affects_left_out > 0 {
-            text = format!("{text} and {} more", view.affects_left_out);
-        }
-    }
-    text
-}
-
-/// Since when it is so, where the message does not say it already.
-fn since_when(view: &ServiceView, now: Timestamp) -> String {
-    let Some(held) = held(view, now) else { return String::new() };
-    match view.subject.cause {
-        Cause::Crashed if view.state == Some(State::Finished) => format!(", {held} ago"),
-        Cause::Crashed | Cause::OomKilled | Cause::Hung | Cause::Overdue | Cause::NeverStarted => {
-            String::new()
-        }
-        _ => format!(", for {held}"),
-    }
-}
-
-fn held(view: &ServiceView, now: Timestamp) -> Option<String> {
-    let held = Duration::try_from(now.duration_since(view.subject.since)).ok()?;
-    (held >= Duration::from_secs(1)).then(|| wording::duration(held))
-}
-
-/// What stands on the right: what it was doing, else when it last said something.
-fn aside(view: &ServiceView) -> String {
-    if let Some(task) = &view.current_task {
-        return format!("task: {}", printable(task));
-    }
-    let is_fresh = view.subject.cause == Cause::SelfReported;
-    match view.age_s.filter(|_| is_fresh).map(Duration::try_from_secs_f64) {
-        Some(Ok(age)) => format!("beat {} ago", wording::duration(age)),
-        _ => String::new(),
-    }
+/// Services and probes that are well, those that are at rest last.
+fn well(picture: &Picture) -> Vec<Item> {
+    let mut well: Vec<_> = picture.counted().filter(|view| view.status == Status::Healthy).collect();
+    well.sort_by_key(|view| view.cause.is_planned());
+    let now = picture.snapshot.timestamp;
+    well.into_iter().map(|view| Item::of(view.status, in_short(view, now))).collect()
 }
 
 /// `● core`, or with its goodbye: `■ agent stopped 5 min ago`.
-fn in_short(view: &ServiceView, now: Timestamp) -> String {
-    let verdict = &view.subject;
-    if !verdict.cause.is_planned() {
-        return format!("{} {}", symbol(verdict.status), verdict.name);
+fn in_short(view: &SubjectView, now: Timestamp) -> String {
+    let name = printable(&view.name);
+    if !view.cause.is_planned() {
+        return format!("{} {name}", symbol(view.status));
     }
     let ago = held(view, now).map(|held| format!(" {held} ago")).unwrap_or_default();
-    format!("■ {} {}{ago}", verdict.name, verdict.cause)
+    format!("■ {name} {}{ago}", view.cause)
 }
 
-fn percent(capacity: Capacity) -> String {
-    format!("{:.0} %", capacity.used_ratio() * 100.0)
+/// How long it is as it is, where that is a second or more.
+fn held(view: &SubjectView, now: Timestamp) -> Option<String> {
+    let held = Duration::try_from(now.duration_since(view.since)).ok()?;
+    (held >= Duration::from_secs(1)).then(|| wording::duration(held))
 }
 
 const fn symbol(status: Status) -> &'static str {
@@ -219,18 +166,4 @@ const fn colour(status: Status) -> &'static str {
         Status::Error => "\u{1b}[31m",
         Status::Fatal => "\u{1b}[1;31m",
     }
-}
-
-/// `text` in lines of at most `columns`, broken at blanks where there are any.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_inclusive(' ') {
-        let Some(line) = lines.last_mut() else { break };
-        if !line.is_empty() && width(line) + width(word.trim_end()) + GAP.len() > columns {
-            lines.push(word.to_owned());
-        } else {
-            line.push_str(word);
-        }
-    }
-    lines.iter().map(|line| fit(line.trim_end(), columns).into_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! Text on a terminal: how wide it is, and that it is nothing but text.
 
 use std::borrow::Cow;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// Columns that `text` takes.
 pub(super) fn width(text: &str) -> usize {
@@ -31,13 +31,40 @@ pub(super) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return text.into();
     }
-    let mut taken = 0;
-    let fits = |c: &char| {
-        taken += c.width().unwrap_or(0);
-        taken < columns
-    };
-    let cut: String = text.chars().take_while(fits).collect();
-    if columns == 0 { cut.into() } else { (cut + "…").into() }
+    let head = &text[..end_within(text, columns.saturating_sub(1))];
+    if columns == 0 { head.into() } else { format!("{head}…").into() }
+}
+
+/// Where the longest beginning ends that takes at most `columns`. Characters join with their neighbours: the width
+/// of a text is not the sum of theirs.
+fn end_within(text: &str, columns: usize) -> usize {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    ends.take_while(|end| width(&text[..*end]) <= columns).last().unwrap_or(0)
+}
+
+/// `text` in at most `limit` lines of at most `columns`, broken at blanks where there are any.
+pub(super) fn wrapped(text: &str, columns: usize, limit: usize) -> Vec<String> {
+    let mut rest = text.trim();
+    let mut lines = Vec::new();
+    while width(rest) > columns && lines.len() + 1 < limit {
+        let end = line_end(rest, columns);
+        lines.push(rest[..end].trim_end().to_owned());
+        rest = rest[end..].trim_start();
+    }
+    if lines.is_empty() || !rest.is_empty() {
+        lines.push(fit(rest, columns).into_owned());
+    }
+    lines
+}
+
+/// Where the first line of a text ends that is wider than `columns`: at a blank that is not too near its beginning,
+/// else anywhere.
+fn line_end(text: &str, columns: usize) -> usize {
+    let end = end_within(text, columns).max(text.chars().next().map_or(0, char::len_utf8));
+    if text[end..].starts_with(' ') {
+        return end;
+    }
+    text[..end].rfind(' ').filter(|blank| width(&text[..*blank]) >= columns / 4).unwrap_or(end)
 }
 
 /// Padded with blanks to `columns`, as far as it is not wider.
@@ -61,5 +88,26 @@ mod tests {
     #[test]
     fn nothing_is_left_that_a_terminal_obeys() {
         assert_eq!(printable("a\u{1b}[31mb\r\u{9b}\u{202e}"), "a\u{fffd}[31mb\u{fffd}\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn lines_break_at_blanks_and_long_words_anywhere() {
+        assert_eq!(wrapped("one two three four", 9, 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("a 日本語テスト", 6, 9), ["a", "日本語", "テスト"]);
+        assert_eq!(wrapped("a tcp://127.0.0.1:5556", 9, 9), ["a tcp://1", "27.0.0.1:", "5556"]);
+        assert_eq!(wrapped("one two three four", 9, 2), ["one two", "three fo…"]);
+        assert_eq!(wrapped("", 9, 2), [""]);
+        assert_eq!(wrapped("日本", 1, 9), ["日", "本"], "what is wider than a line is on one all the same");
+    }
+
+    #[test]
+    fn what_joins_to_a_wider_character_is_measured_together() {
+        for text in
+            ["☺\u{fe0f}☺\u{fe0f}☺\u{fe0f}", "👩\u{200d}👩\u{200d}👧 family", "e\u{301}e\u{301}e\u{301}"]
+        {
+            for columns in 1..8 {
+                assert!(width(&fit(text, columns)) <= columns, "{text} in {columns}");
+            }
+        }
     }
 }
