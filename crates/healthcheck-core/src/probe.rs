@@ -103,6 +103,8 @@ pub struct ProcessesFound {
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandFacts {
+    /// The program's name.
+    pub program: String,
     /// How it ended.
     pub end: CommandEnd,
     /// What it wrote, its standard output before its standard error; text of at most 8 KiB.
@@ -126,6 +128,8 @@ pub enum CommandEnd {
 /// The answer of a web server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpFacts {
+    /// Where it is; without anything that may be secret.
+    pub place: String,
     /// The answer, or why there is none.
     pub answer: Result<HttpAnswer, Unanswered>,
     /// How long the certificate is still valid; nothing without TLS. One that is expired is `Unanswered::Tls`.

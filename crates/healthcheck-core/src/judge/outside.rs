@@ -109,23 +109,30 @@ fn processes(found: &ProcessesFound) -> (Status, String) {
 /// The exit code is the health. That 1 is only a warning is believed of a program that speaks as a plug-in.
 fn command(command: &CommandFacts) -> (Status, String) {
     let says = perfdata::text(&command.output);
-    let with = |words: String| if says.is_empty() { words } else { format!("{words}: {says}") };
-    match command.end {
-        CommandEnd::Exited(0) => (Status::Healthy, says.to_owned()),
-        CommandEnd::Exited(1) if perfdata::is_plug_in(&command.output) => (Status::Warning, says.to_owned()),
-        CommandEnd::Exited(3) if perfdata::is_plug_in(&command.output) => (Status::Unknown, says.to_owned()),
-        CommandEnd::Exited(code) => (Status::Error, with(format!("exit {code}"))),
-        CommandEnd::Killed(signal) => (Status::Error, with(format!("killed by signal {signal}"))),
+    let is_plug_in = || perfdata::is_plug_in(&command.output);
+    let (status, words) = match command.end {
+        CommandEnd::Exited(0) => return (Status::Healthy, says.to_owned()),
+        CommandEnd::Exited(1) if is_plug_in() => return (Status::Warning, says.to_owned()),
+        CommandEnd::Exited(3) if is_plug_in() => return (Status::Unknown, says.to_owned()),
+        CommandEnd::Exited(code) => (Status::Error, format!("exit {code}")),
+        CommandEnd::Killed(signal) => (Status::Error, format!("killed by signal {signal}")),
         CommandEnd::TimedOut(after) => {
-            (Status::Error, with(format!("timed out after {}", wording::duration(after))))
+            (Status::Error, format!("timed out after {}", wording::duration(after)))
         }
-        CommandEnd::Flooded(bytes) => {
-            (Status::Error, format!("wrote more than {bytes} bytes, and was killed"))
-        }
-    }
+        CommandEnd::Flooded(bytes) => (Status::Error, format!("killed, wrote more than {bytes} bytes")),
+    };
+    let said = if says.is_empty() { String::new() } else { format!(": {says}") };
+    (status, format!("{} {words}{said}", command.program))
 }
 
 fn http(http: &HttpFacts) -> (Status, String) {
+    match page(http) {
+        (Status::Healthy, words) => (Status::Healthy, words),
+        (status, words) => (status, format!("{} {words}", http.place)),
+    }
+}
+
+fn page(http: &HttpFacts) -> (Status, String) {
     let answer = match &http.answer {
         Ok(answer) => answer,
         Err(unanswered) => return (Status::Error, self::unanswered(unanswered)),
@@ -136,13 +143,15 @@ fn http(http: &HttpFacts) -> (Status, String) {
     };
     if !is_wanted {
         let wanted = answer.status_wanted.map_or_else(|| "2xx".to_owned(), |wanted| wanted.to_string());
-        return (Status::Error, format!("status {} instead of {wanted}", answer.status));
+        return (Status::Error, format!("answers {} instead of {wanted}", answer.status));
     }
     if let Some(lacks) = &answer.body_lacks {
-        return (Status::Error, format!("status {}, without \"{lacks}\" in its body", answer.status));
+        return (Status::Error, format!("answers {}, without \"{lacks}\" in its body", answer.status));
     }
     match http.certificate_left.filter(|left| *left < http.certificate_wanted) {
-        Some(left) => (Status::Warning, format!("its certificate ends in {}", wording::duration(left))),
+        Some(left) => {
+            (Status::Warning, format!("has a certificate that ends in {}", wording::duration(left)))
+        }
         None => (Status::Healthy, format!("status {}", answer.status)),
     }
 }

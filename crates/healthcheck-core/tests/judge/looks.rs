@@ -15,7 +15,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn command(end: CommandEnd, output: &str) -> ProbeFacts {
-    ProbeFacts::Command(CommandFacts { end, output: output.into() })
+    ProbeFacts::Command(CommandFacts { program: "plug".into(), end, output: output.into() })
 }
 
 fn exited(code: i32, output: &str) -> ProbeFacts {
@@ -24,7 +24,12 @@ fn exited(code: i32, output: &str) -> ProbeFacts {
 
 fn http(status: u16) -> HttpFacts {
     let answer = Ok(HttpAnswer { status, status_wanted: None, body_lacks: None });
-    HttpFacts { answer, certificate_left: None, certificate_wanted: SECOND * 86_400 * 14 }
+    HttpFacts {
+        place: "http://h/".into(),
+        answer,
+        certificate_left: None,
+        certificate_wanted: SECOND * 86_400 * 14,
+    }
 }
 
 fn tcp(outcome: Result<(), Unanswered>) -> ProbeFacts {
@@ -65,22 +70,22 @@ fn f2_a_probe_is_as_what_it_showed() {
     let unknown_issuer = HttpFacts { answer: Err(Unanswered::Tls("unknown issuer".into())), ..http(200) };
     for (facts, status, words) in [
         (exited(0, "accepting connections"), Healthy, "accepting connections"),
-        (exited(1, "rejecting"), Error, "exit 1: rejecting"),
-        (exited(1, ""), Error, "exit 1"),
+        (exited(1, "rejecting"), Error, "plug exit 1: rejecting"),
+        (exited(1, ""), Error, "plug exit 1"),
         (exited(1, "DISK WARNING - 9 % left | /=9%"), Warning, "DISK WARNING - 9 % left"),
-        (exited(2, "DISK CRITICAL"), Error, "exit 2: DISK CRITICAL"),
+        (exited(2, "DISK CRITICAL"), Error, "plug exit 2: DISK CRITICAL"),
         (exited(3, "DISK UNKNOWN"), Unknown, "DISK UNKNOWN"),
-        (exited(3, ""), Error, "exit 3"),
-        (command(CommandEnd::Killed(11), ""), Error, "killed by signal 11"),
-        (command(CommandEnd::TimedOut(SECOND * 5), "half"), Error, "timed out after 5 s: half"),
-        (command(CommandEnd::Flooded(9), "x"), Error, "wrote more than 9 bytes, and was killed"),
+        (exited(3, ""), Error, "plug exit 3"),
+        (command(CommandEnd::Killed(11), ""), Error, "plug killed by signal 11"),
+        (command(CommandEnd::TimedOut(SECOND * 5), "half"), Error, "plug timed out after 5 s: half"),
+        (command(CommandEnd::Flooded(9), "x"), Error, "plug killed, wrote more than 9 bytes: x"),
         (ProbeFacts::Http(http(204)), Healthy, "status 204"),
-        (ProbeFacts::Http(http(500)), Error, "status 500 instead of 2xx"),
-        (ProbeFacts::Http(http(301)), Error, "status 301 instead of 2xx"),
-        (ProbeFacts::Http(lacking), Error, "status 200, without \"ready\" in its body"),
+        (ProbeFacts::Http(http(500)), Error, "http://h/ answers 500 instead of 2xx"),
+        (ProbeFacts::Http(http(301)), Error, "http://h/ answers 301 instead of 2xx"),
+        (ProbeFacts::Http(lacking), Error, "http://h/ answers 200, without \"ready\" in its body"),
         (ProbeFacts::Http(teapot), Healthy, "status 418"),
-        (ProbeFacts::Http(ending), Warning, "its certificate ends in 5 d"),
-        (ProbeFacts::Http(unknown_issuer), Error, "TLS: unknown issuer"),
+        (ProbeFacts::Http(ending), Warning, "http://h/ has a certificate that ends in 5 d"),
+        (ProbeFacts::Http(unknown_issuer), Error, "http://h/ TLS: unknown issuer"),
         (tcp(Ok(())), Healthy, "127.0.0.1:5432 accepts"),
         (tcp(Err(Unanswered::Refused)), Error, "127.0.0.1:5432 refused"),
         (old(Some(SECOND)), Healthy, "1 s old"),

@@ -51,7 +51,12 @@ pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFact
     let now = Instant::now();
     let status = run.member.bury(deadline.clamp(now + SHORT_AFTERMATH, now + AFTERMATH)).await;
     let end = end.told(status).ok_or_else(|| problem("how it ended was not told"))?;
-    Ok(ProbeFacts::Command(CommandFacts { end, output }))
+    Ok(ProbeFacts::Command(CommandFacts { program: program(name), end, output }))
+}
+
+/// Its file's name, without the folder.
+fn program(name: &str) -> String {
+    health_reporter::bounded(name.rsplit('/').next().unwrap_or(name), 64)
 }
 
 fn clean(argv: &[String]) -> Command {

@@ -54,7 +54,17 @@ pub(crate) async fn look(question: &Question, timeout: Duration) -> Result<Probe
         Ok(Err(_)) => return Err(ProbeError::of(ProbeKind::Http, "cannot ask: no thread for it")),
         Err(_) => Err(Unanswered::TimedOut(timeout)),
     };
-    Ok(ProbeFacts::Http(HttpFacts { answer, certificate_left: expiry.left(), certificate_wanted }))
+    let place = place(&question.url);
+    Ok(ProbeFacts::Http(HttpFacts { place, answer, certificate_left: expiry.left(), certificate_wanted }))
+}
+
+/// The URL without user, password and question.
+fn place(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    health_reporter::bounded(&format!("{scheme}://{host}{path}"), 128)
 }
 
 fn ask(

@@ -5,7 +5,7 @@ mod door;
 mod peer;
 mod properties;
 
-pub(crate) use cgroup::{unit_of_cgroup, unit_of_process};
+pub(crate) use cgroup::unit_of_process;
 
 use door::{Door, Environment};
 use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};

@@ -1,3 +1,4 @@
+use super::cgroup::unit_of_cgroup;
 use super::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
