@@ -4,4 +4,5 @@ mod engine;
 mod postgres;
 mod probes;
 mod resources;
+mod systemd;
 mod zmq;

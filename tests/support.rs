@@ -3,8 +3,10 @@
 mod machine;
 mod patience;
 mod process;
+mod systemd;
 pub(crate) mod web;
 
 pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
 pub(crate) use patience::{PATIENCE, eventually};
 pub(crate) use process::{Parent, Process, example, run};
+pub(crate) use systemd::Systemd;
