@@ -104,8 +104,8 @@ fn gauge<'a>(
 
 /// The name of a resource as what is measured, and of what: `disk` and `/var` of `disk /var`.
 pub(super) fn parts(name: &str) -> (&str, Option<&str>) {
-    match name.split_once([' ', ':']) {
-        Some((quantity, of)) => (quantity, Some(of.trim_start())),
+    match name.split_once(' ') {
+        Some((quantity, of)) => (quantity, Some(of)),
         None => (name, None),
     }
 }

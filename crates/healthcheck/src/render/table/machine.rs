@@ -13,7 +13,7 @@ use std::time::Duration;
 /// So many file systems are all shown; of more, the fullest and the bad ones.
 const ALL_DISKS: usize = 3;
 const FULLEST: usize = 2;
-const MOUNT_COLUMNS: usize = 24;
+const MOUNT_COLUMNS: usize = 18;
 /// Less waiting than this is none, in percent.
 const MIN_PRESSURE: f64 = 0.1;
 
