@@ -3,7 +3,7 @@
 use super::gauges::{Gauge, Unit, gauges, parts};
 use super::headline;
 use super::nagios::counts;
-use super::plug_in::{Names, clipped, in_known_unit, measured, state, text};
+use super::plug_in::{Names, clipped, in_known_unit, measured, seconds, state, text};
 use super::{Picture, full_name};
 use health_reporter::Status;
 use healthcheck_core::{Kind, Limits, ServiceView, SubjectView};
@@ -104,7 +104,7 @@ fn of_service(view: &ServiceView) -> Metrics {
 }
 
 fn of_look(view: &SubjectView) -> Metrics {
-    let mut metrics = Metrics::default().maybe("duration", view.took.map(|took| took.as_secs_f64()));
+    let mut metrics = Metrics::default().maybe("duration", view.took.map(seconds));
     for metric in &view.metrics {
         metrics.add(&metric.label, in_known_unit(metric).0, None, None);
     }

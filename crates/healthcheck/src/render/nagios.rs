@@ -2,7 +2,7 @@
 
 use super::gauges::{Gauge, Unit, gauges};
 use super::issues::{Issue, issues};
-use super::plug_in::{Names, clipped, in_known_unit, measured, text};
+use super::plug_in::{Names, clipped, in_known_unit, measured, seconds, text};
 use super::{Picture, full_name, headline};
 use health_reporter::Status;
 use healthcheck_core::SubjectView;
@@ -94,7 +94,7 @@ fn perfdata(picture: &Picture) -> Vec<String> {
         add(&gauge.name(), measured(gauge.value, unit(&gauge), gauge.limits.as_ref(), gauge.max()));
     }
     for view in picture.snapshot.subjects() {
-        let took = view.took.and_then(|took| measured(took.as_secs_f64(), "s", None, None));
+        let took = view.took.and_then(|took| measured(seconds(took), "s", None, None));
         add(&full_name(view), took);
     }
     for view in picture.snapshot.subjects() {

@@ -4,6 +4,7 @@ use super::text::printable;
 use health_reporter::Status;
 use healthcheck_core::{Limits, Metric};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Larger numbers are nonsense, and longer than their readers take.
 const MAX_NUMBER: f64 = 1e21;
@@ -40,6 +41,11 @@ pub(super) fn measured(value: f64, unit: &str, limits: Option<&Limits>, max: Opt
     let (min, max) = (if value < 0.0 { "" } else { "0" }, max.and_then(number).unwrap_or_default());
     let all = format!("{}{unit};{warning};{error};{min};{max}", number(value)?);
     Some(all.trim_end_matches(';').to_owned())
+}
+
+/// A duration to the microsecond: more is noise.
+pub(super) fn seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e6
 }
 
 /// The value and unit of a command's number: `GB` is none of the units that every reader knows.
@@ -86,7 +92,6 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn numbers_have_no_exponent() {
