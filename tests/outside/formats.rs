@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use unicode_width::UnicodeWidthStr;
 
 /// The formats, and who judges each.
 const JUDGES: [(&str, &str, &[&str]); 5] = [
@@ -113,6 +114,66 @@ fn a_plug_in_says_what_its_exit_code_says() {
         let wanted = format!("healthcheck_service_status{{service=\"camera\",status=\"{status}\"}} 1");
         assert!(up.lines().any(|line| line == wanted), "{up}");
     }
+}
+
+/// A plug-in whose text and labels are hostile, an endpoint and a port where nobody is, and limits that are crossed.
+#[test]
+fn every_format_is_accepted_whatever_probes_bring() {
+    let machine = Machine::new();
+    machine.configures(&format!("{LOOKS}{}", probes_that_say(&machine)));
+    for (format, program, arguments) in JUDGES {
+        let shown = machine.run(&["--format", format]);
+        assert_eq!((shown.code, shown.err.as_str()), (2, ""), "{format}");
+        judged(&shown.out, program, arguments);
+    }
+    let read = judged(&machine.run(&["--format", "nagios"]).out, "perl", &["perfdata.pl"]);
+    let item = |label: &str| read.lines().find(|line| line.starts_with(label)).map(str::to_owned);
+    assert_eq!(item("probe evil8 time\t").as_deref(), Some("probe evil8 time\t1.5\tms\t\t"), "{read}");
+    assert_eq!(item("probe evil8 room\t").as_deref(), Some("probe evil8 room\t2048\tMB\t\t"), "{read}");
+    assert!(item("memory\t").is_some_and(|memory| memory.contains("\t%\t0.0")), "with its limit: {read}");
+    let series = machine.run(&["--format", "prometheus"]).out;
+    for wanted in [
+        "healthcheck_command_seconds{kind=\"probe\",name=\"evil8\",label=\"time\"} 0.0015",
+        "healthcheck_zmq_up{endpoint=\"events\"} 0",
+        "healthcheck_resource_status{resource=\"memory\",status=\"warning\"} 1",
+    ] {
+        assert!(series.lines().any(|line| line == wanted), "{wanted} is not in\n{series}");
+    }
+}
+
+#[test]
+fn the_table_stays_within_the_terminal_whatever_is_said() {
+    let machine = Machine::new();
+    machine.configures(&format!("{LOOKS}{}", probes_that_say(&machine)));
+    for (number, text) in HOSTILE.iter().enumerate() {
+        machine.reports(&format!("evil{number}"), &says(text));
+    }
+    for columns in [40, 80, 200] {
+        let mut command = machine.command(&["--format", "table"]);
+        let table = Outcome::of(&command.env("COLUMNS", columns.to_string()).output().unwrap()).out;
+        let bad =
+            table.lines().find(|line| line.width() > columns || line.contains(|c: char| c.is_control()));
+        assert_eq!(bad, None, "in {columns} columns:\n{table}");
+        assert!(table.contains("19 of 19 need attention") && table.contains("✖ events"), "{table}");
+        assert!(table.contains("▲ memory "), "{table}");
+    }
+}
+
+const LOOKS: &str = "[resources]\nmemory = { warning = \"0.01%\" }\n\
+                     [zmq.events]\nendpoint = \"tcp://127.0.0.1:1\"\n\
+                     [probes.port]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n";
+
+/// One probe for each hostile text: a plug-in that says it, and calls its numbers by it.
+fn probes_that_say(machine: &Machine) -> String {
+    let probe = |(number, text): (usize, &&str)| {
+        let said = machine.root().join(format!("said{number}"));
+        let label = text.replace('\'', "''").replace('\n', " ");
+        let numbers = format!("time=1.5ms room=2GB '{label}'=5% '{label}'=6c much=1e300");
+        fs::write(&said, format!("{} WARNING | {numbers}\n{text}\n", text.lines().next().unwrap())).unwrap();
+        let said = json!(["sh", "-c", "cat \"$0\"; exit 1", said]);
+        format!("[probes.evil{number}]\nkind = \"command\"\ncommand = {said}\n")
+    };
+    HOSTILE.iter().enumerate().map(probe).collect()
 }
 
 /// 500 services that all have much to say: what is cut off is cut off whole.
