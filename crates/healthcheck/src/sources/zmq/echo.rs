@@ -4,22 +4,34 @@ use super::reach::Peer;
 use super::{Deadline, THREAD_OF_QUESTIONS, connected, unavailable};
 use ::zmq::Error;
 use healthcheck_core::{Echo, ProbeError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use tokio::time::timeout_at;
 
+/// That no thread was free to ask is not the peer's silence.
 pub(super) async fn ask(peer: Peer, text: &[u8], deadline: Deadline) -> Result<Echo, ProbeError> {
     let (left, text) = (deadline.left(), text.to_vec());
-    let failed = unavailable(format!("the question to {peer} could not be asked"));
-    let asked = tokio::task::spawn_blocking(move || exchange(&peer, &text, left));
-    match timeout_at(deadline.at, asked).await {
-        Ok(answer) => answer.unwrap_or(Err(failed)),
-        Err(_) => Ok(Echo::TimedOut(left)),
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let failed = unavailable(format!("{peer} could not be asked in time: too many others are"));
+    let (until, begun) = (deadline.at.into_std(), Arc::clone(&is_asked));
+    let question = tokio::task::spawn_blocking(move || {
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        begun.store(true, Ordering::Relaxed);
+        exchange(&peer, &text, until)
+    });
+    match timeout_at(deadline.at, question).await {
+        Ok(Ok(Ok(true))) => Ok(Echo::Answered),
+        Ok(Ok(Err(error))) => Err(error),
+        Ok(Ok(Ok(false))) | Err(_) if is_asked.load(Ordering::Relaxed) => Ok(Echo::TimedOut(left)),
+        _ => Err(failed),
     }
 }
 
-/// It ends by itself when its time is over, whoever waits for it.
-fn exchange(peer: &Peer, text: &[u8], timeout: Duration) -> Result<Echo, ProbeError> {
-    let until = Instant::now() + timeout;
+/// Whether it answers in time.
+fn exchange(peer: &Peer, text: &[u8], until: Instant) -> Result<bool, ProbeError> {
     let socket = connected(::zmq::REQ, peer, |socket| socket.set_affinity(THREAD_OF_QUESTIONS))?;
     let send = |left| {
         socket.set_sndtimeo(left)?;
@@ -30,8 +42,8 @@ fn exchange(peer: &Peer, text: &[u8], timeout: Duration) -> Result<Echo, ProbeEr
         socket.recv_msg(0).map(drop)
     };
     match within(until, send).and_then(|()| within(until, receive)) {
-        Ok(()) => Ok(Echo::Answered),
-        Err(Error::EAGAIN) => Ok(Echo::TimedOut(timeout)),
+        Ok(()) => Ok(true),
+        Err(Error::EAGAIN) => Ok(false),
         Err(error) => Err(unavailable(format!("cannot ask {peer}: {error}"))),
     }
 }

@@ -349,6 +349,20 @@ fn a_router_is_asked_over_ipv6_and_over_a_path() {
 }
 
 #[test]
+fn a_question_that_no_thread_could_ask_is_not_unanswered() {
+    let (_rep, endpoint) = bound(SocketType::REP);
+    let question = Question { endpoint, wanted: None, echo: Some(b"ping".to_vec()) };
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        tokio::task::spawn_blocking(|| sleep(MEDIUM * 2));
+        let error = look(&question, MEDIUM).await.unwrap_err();
+        assert!(error.to_string().contains("could not be asked"), "{error}");
+    });
+    runtime.shutdown_background();
+}
+
+#[test]
 fn nobody_is_asked_who_is_not_alive() {
     let facts = asked(&says("SSH-2.0-x\r\n"), Some(b"ping"), PATIENCE).unwrap();
     assert_eq!(facts.echo, None);
