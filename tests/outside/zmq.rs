@@ -154,6 +154,18 @@ fn security_mechanisms_are_named_and_alive() {
 }
 
 #[test]
+fn a_question_tells_an_application_that_answers_from_one_that_hangs() {
+    let (_peers, endpoints) = peers(&[&format!("ANSWERING@{ANYWHERE}"), &format!("REP@{ANYWHERE}")]);
+    let machine = expecting(&[
+        ("answering", &endpoints[0], "echo = \"ping\"\ntimeout = \"20s\""),
+        ("hung", &endpoints[1], "echo = \"ping\"\ntimeout = \"2s\""),
+    ]);
+    let snapshot = machine.snapshot();
+    assert_alive(&snapshot, "answering", "REP");
+    assert_bad(&snapshot, "hung", &["does not answer"]);
+}
+
+#[test]
 fn a_push_peer_loses_no_message_to_fifty_snapshots() {
     const MESSAGES: usize = 1000;
     let (_peers, endpoints) = peers(&[&format!("PUSH={MESSAGES}@{ANYWHERE}")]);
@@ -171,7 +183,7 @@ fn a_push_peer_loses_no_message_to_fifty_snapshots() {
 #[test]
 fn what_is_refused_is_told_at_once() {
     let began = Instant::now();
-    let snapshot = expecting(&[("refused", NOBODY, "timeout = \"60s\"")]).snapshot();
+    let snapshot = expecting(&[("refused", NOBODY, "timeout = \"60s\"\ninterval = \"2m\"")]).snapshot();
     assert_bad(&snapshot, "refused", &["refused"]);
     assert!(began.elapsed() < PATIENCE, "told after {:?}", began.elapsed());
 }

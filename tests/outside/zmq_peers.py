@@ -1,6 +1,8 @@
 """Real ZMQ peers: `zmq_peers.py KIND@ENDPOINT …` binds a socket for each, prints where it is, and stays until its input
-ends. CURVE and PLAIN are REP sockets behind that mechanism; `PUSH=N` pushes N numbered messages as soon as somebody pulls."""
+ends. CURVE and PLAIN are REP sockets behind that mechanism, ANSWERING is one that answers, and `PUSH=N` pushes N numbered
+messages as soon as somebody pulls."""
 
+import os
 import sys
 import threading
 
@@ -22,6 +24,8 @@ def peer(kind, endpoint):
     print(socket.last_endpoint.decode(), flush=True)
     if count:
         threading.Thread(target=push, args=(socket, int(count)), daemon=True).start()
+    if kind == "ANSWERING":
+        threading.Thread(target=answer, args=(socket,), daemon=True).start()
     return socket
 
 
@@ -30,6 +34,11 @@ def push(socket, count):
         socket.send(b"%d" % number)
 
 
+def answer(socket):
+    while True:
+        socket.send(socket.recv())
+
+
 peers = [peer(*wanted.split("@", 1)) for wanted in sys.argv[1:]]
 sys.stdin.read()
-CONTEXT.destroy(linger=0)
+os._exit(0)
