@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ANYWHERE: &str = "tcp://127.0.0.1:*";
@@ -79,8 +79,11 @@ fn assert_alive(snapshot: &Snapshot, name: &str, word: &str) {
 
 #[test]
 fn f2_nothing_listening_is_bad_and_so_is_whatever_is_no_zmq_socket() {
-    let mut web =
-        Process::start(Command::new("python3").args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]));
+    let mut web = Process::start(
+        Command::new("python3")
+            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"])
+            .stderr(Stdio::null()),
+    );
     let said = web.line();
     let port = said.split_ascii_whitespace().skip_while(|word| *word != "port").nth(1);
     let http = format!("tcp://127.0.0.1:{}", port.unwrap_or_else(|| panic!("no port: {said}")));
