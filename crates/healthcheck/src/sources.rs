@@ -12,4 +12,5 @@ mod matching;
 pub(crate) mod processes;
 pub(crate) mod reports;
 pub(crate) mod systemd;
+mod threads;
 pub(crate) mod zmq;

@@ -5,6 +5,7 @@ mod family;
 mod output;
 
 use super::connect::{own_fault, plain};
+use super::threads::{Unfinished, finish};
 use family::Member;
 use healthcheck_core::{CommandEnd, CommandFacts, ProbeError, ProbeFacts, ProbeKind};
 use output::Output;
@@ -16,7 +17,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 
 /// Beyond this a program is ended; what of it is kept is far less.
@@ -36,11 +36,10 @@ pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFact
     let problem = |why: &str| ProbeError::of(ProbeKind::Command, format!("cannot run {name}: {why}"));
     let mut command = clean(argv);
     // The start waits for the disk that the program is on, and a dead one must not hold up everything else.
-    let start = spawn_blocking(move || Member::start(&mut command));
-    let member = match time::timeout_at(deadline, start).await {
-        Ok(Ok(started)) => started.map_err(|error| problem(&why_not_started(name, &error)))?,
-        Ok(Err(_)) => return Err(problem("no thread to start it in")),
-        Err(_) => return Err(problem("its start did not return: is it on a dead mount?")),
+    let member = match finish(deadline, move || Member::start(&mut command)).await {
+        Ok(started) => started.map_err(|error| problem(&why_not_started(name, &error)))?,
+        Err(Unfinished::NoThread(why)) => return Err(problem(why)),
+        Err(Unfinished::Stuck) => return Err(problem("its start did not return: is it on a dead mount?")),
     };
     let mut run = Run::of(member).map_err(|error| problem(&plain(&error)))?;
     let end = match time::timeout_at(deadline, poll_fn(|context| run.poll_end(context))).await {

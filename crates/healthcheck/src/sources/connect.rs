@@ -1,11 +1,12 @@
 //! TCP: whether something accepts a connection; and what a failed connection shows.
 
+use super::threads::{Unfinished, finish};
 use healthcheck_core::{Connection, ProbeError, ProbeFacts, ProbeKind, Unanswered};
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 
 /// Addresses of one name that are tried.
@@ -13,10 +14,7 @@ const MAX_ADDRESSES: usize = 8;
 
 /// Connects to `host:port` or `[v6]:port`, and hangs up.
 pub(crate) async fn look(address: &str, timeout: Duration) -> Result<ProbeFacts, ProbeError> {
-    let outcome = match time::timeout(timeout, try_all(address, timeout)).await {
-        Ok(outcome) => outcome?,
-        Err(_) => Err(Unanswered::TimedOut(timeout)),
-    };
+    let outcome = try_all(address, timeout).await?;
     Ok(ProbeFacts::Tcp(Connection { address: address.to_owned(), outcome }))
 }
 
@@ -78,9 +76,9 @@ pub(crate) fn unresolved(kind: ProbeKind, error: &io::Error) -> Result<Unanswere
 /// Tries one address after the other, each within its share of the time that is left.
 async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswered>, ProbeError> {
     let deadline = Instant::now() + timeout;
-    let addresses = match resolve(address).await? {
+    let addresses = match resolve(address, deadline).await? {
         Ok(addresses) => addresses,
-        Err(error) => return unresolved(ProbeKind::Tcp, &error).map(Err),
+        Err(unresolved) => return Ok(Err(unresolved)),
     };
     let mut failure = None;
     for (tried, address) in addresses.iter().enumerate() {
@@ -96,13 +94,28 @@ async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswer
     unanswered(ProbeKind::Tcp, &failure, timeout).map(Err)
 }
 
-async fn resolve(address: &str) -> Result<io::Result<Vec<SocketAddr>>, ProbeError> {
+/// Addresses are not looked up, so that those who are asked by address need no thread.
+async fn resolve(
+    address: &str,
+    deadline: Instant,
+) -> Result<Result<Vec<SocketAddr>, Unanswered>, ProbeError> {
+    let kind = ProbeKind::Tcp;
     let parsed = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let Some((host, port)) = parsed else {
-        return Err(ProbeError::of(ProbeKind::Tcp, format!("{address} is not host:port")));
+        return Err(ProbeError::of(kind, format!("{address} is not host:port")));
     };
-    let found = lookup_host((bare(host), port)).await;
-    Ok(found.map(|found| found.take(MAX_ADDRESSES).collect()))
+    let host = bare(host).to_owned();
+    if let Ok(ip) = host.parse() {
+        return Ok(Ok(vec![SocketAddr::new(ip, port)]));
+    }
+    match finish(deadline, move || (host, port).to_socket_addrs()).await {
+        Ok(Ok(found)) => Ok(Ok(found.take(MAX_ADDRESSES).collect())),
+        Ok(Err(error)) => unresolved(kind, &error).map(Err),
+        Err(Unfinished::NoThread(why)) => Err(ProbeError::of(kind, why)),
+        Err(Unfinished::Stuck) => {
+            Ok(Err(Unanswered::Unresolved("no name server answers in time".to_owned())))
+        }
+    }
 }
 
 /// The host without the brackets of an IPv6 address.

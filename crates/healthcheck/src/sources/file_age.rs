@@ -1,6 +1,7 @@
 //! The age of a file.
 
 use super::connect::plain;
+use super::threads::{Unfinished, finish};
 use healthcheck_core::{FileAge, ProbeError, ProbeFacts, ProbeKind};
 use std::collections::HashSet;
 use std::fs;
@@ -8,8 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::task::spawn_blocking;
-use tokio::time;
+use tokio::time::Instant;
 
 /// Files at which somebody is looking: a dead mount keeps one thread for ever, and not one more each time.
 static LOOKED_AT: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
@@ -25,10 +25,10 @@ pub(crate) async fn look(
     let Some(sight) = Sight::begin(path) else {
         return Err(problem("the look before has not come back: is a mount dead?"));
     };
-    let modified = match time::timeout(timeout, spawn_blocking(move || sight.modified())).await {
-        Ok(Ok(modified)) => modified,
-        Ok(Err(_)) => return Err(problem("no thread for it")),
-        Err(_) => return Err(problem("its file system does not answer: is a mount dead?")),
+    let modified = match finish(Instant::now() + timeout, move || sight.modified()).await {
+        Ok(modified) => modified,
+        Err(Unfinished::NoThread(why)) => return Err(problem(why)),
+        Err(Unfinished::Stuck) => return Err(problem("its file system does not answer: is a mount dead?")),
     };
     let age = match modified {
         Ok(modified) => Some(SystemTime::now().duration_since(modified).unwrap_or_default()),

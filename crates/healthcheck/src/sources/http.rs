@@ -4,6 +4,7 @@ mod own_authority;
 mod tls;
 
 use super::connect::{bare, plain, unanswered, unresolved};
+use super::threads::{Unfinished, finish};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use healthcheck_core::{HttpAnswer, HttpFacts, ProbeError, ProbeFacts, ProbeKind, Unanswered};
@@ -15,8 +16,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 use tls::{Expiry, TlsConnector};
-use tokio::task::spawn_blocking;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::{Response, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -48,23 +48,26 @@ pub(crate) async fn look(question: &Question, timeout: Duration) -> Result<Probe
     let deadline = Instant::now() + timeout;
     let (asked, expiry) = (question.clone(), Expiry::default());
     let (certificate_wanted, seen) = (question.certificate_wanted, expiry.clone());
-    let asking = spawn_blocking(move || ask(&asked, timeout, seen));
-    let answer = match time::timeout_at(deadline, asking).await {
-        Ok(Ok(answer)) => answer?,
-        Ok(Err(_)) => return Err(ProbeError::of(ProbeKind::Http, "cannot ask: no thread for it")),
-        Err(_) => Err(Unanswered::TimedOut(timeout)),
+    let answer = match finish(deadline, move || ask(&asked, timeout, seen)).await {
+        Ok(answer) => answer?,
+        Err(Unfinished::NoThread(why)) => return Err(ProbeError::of(ProbeKind::Http, why)),
+        Err(Unfinished::Stuck) => Err(Unanswered::TimedOut(timeout)),
     };
     let place = place(&question.url);
     Ok(ProbeFacts::Http(HttpFacts { place, answer, certificate_left: expiry.left(), certificate_wanted }))
 }
 
-/// The URL without user, password and question.
+/// The URL without user, password and question. A password that is not escaped may have a slash in it, so whatever
+/// stands before the last `@` is hidden.
 fn place(url: &str) -> String {
     let plain = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    health_reporter::bounded(&format!("{scheme}://{host}{path}"), 128)
+    let rest = match rest.rsplit_once('@') {
+        Some((login, place)) if login.contains('/') => format!("***@{place}"),
+        Some((_, place)) => place.to_owned(),
+        None => rest.to_owned(),
+    };
+    health_reporter::bounded(&format!("{scheme}://{rest}"), 128)
 }
 
 fn ask(

@@ -1,6 +1,7 @@
 //! One question to an engine over its Unix socket.
 
 use crate::sources::connect::plain;
+use crate::sources::threads::{Unfinished, finish};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -10,7 +11,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 use ureq::Agent;
 use ureq::config::Config;
@@ -32,12 +32,11 @@ pub(super) async fn ask(socket: &Path, name: &str, timeout: Duration) -> Result<
         Err(_) => return Err(silent()),
     };
     let url = format!("http://engine/containers/{}/json", utf8_percent_encode(name, LITERAL));
-    let asking = spawn_blocking(move || exchange(stream, &url, timeout));
-    match time::timeout_at(deadline, asking).await {
-        Ok(Ok(Err(ureq::Error::Timeout(_)))) | Err(_) => Err(silent()),
-        Ok(Ok(Err(error))) => Err(why_not_answered(error)),
-        Ok(Ok(Ok((status, body)))) => judge(status, body),
-        Ok(Err(_)) => Err("no thread to ask it in".to_owned()),
+    match finish(deadline, move || exchange(stream, &url, timeout)).await {
+        Ok(Ok((status, body))) => judge(status, body),
+        Ok(Err(ureq::Error::Timeout(_))) | Err(Unfinished::Stuck) => Err(silent()),
+        Ok(Err(error)) => Err(why_not_answered(error)),
+        Err(Unfinished::NoThread(why)) => Err(why.to_owned()),
     }
 }
 

@@ -123,6 +123,12 @@ fn who_asks_is_said_and_the_login_is_sent_and_not_shown() {
     assert_eq!(lacking(&login, &format!("Basic {}", BASE64_STANDARD.encode("user:can@ary"))), None);
     assert_eq!(without_login("http://h/a@b"), ("http://h/a@b".to_owned(), None));
     assert_eq!(without_login("http://u@h?q").0, "http://h?q");
+    for (url, shown) in [
+        ("https://u:canary@h:1/page?key=canary#x", "https://h:1/page"),
+        ("https://u:can/ary@h/page", "https://***@h/page"),
+    ] {
+        assert_eq!(place(url), shown);
+    }
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn what_is_no_answer_is_named_without_the_url() {
             other => panic!("{path}: {other:?}"),
         }
     }
-    for url in ["http://user:can/ary@host/", "http://", "http://[::1/canary", "canary"] {
+    for url in ["http://user:can/ary@host/", "http://", "http://u:canary@[::1/", "u:canary@"] {
         let shown = format!("{:?}", ask_within(&question(url), LONG));
         assert!(!shown.contains("ary"), "{shown}");
     }
