@@ -89,7 +89,7 @@ fn a_database_that_reports_nothing_is_seen_to_stop_hang_and_come_back() {
     };
     seen(("error", "probe_failed"), "no response");
     postgres.start();
-    seen(("healthy", "probe_failed"), "accepting connections");
+    seen(("healthy", "self_reported"), "accepting connections");
     let pid = postgres.pid().unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     seen(("error", "probe_failed"), "no response");

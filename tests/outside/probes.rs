@@ -35,8 +35,17 @@ pub(super) fn message<'a>(snapshot: &'a Snapshot, section: &str, name: &str) -> 
     snapshot.json[section][name]["message"].as_str().unwrap_or_default()
 }
 
-/// A probe, what it is configured by, its status, and a word of its message.
-type Expected<'a> = (&'a str, String, &'a str, &'a str);
+type Verdict = (&'static str, &'static str);
+
+const WELL: Verdict = ("healthy", "self_reported");
+const WARNS: Verdict = ("warning", "probe_failed");
+const BAD: Verdict = ("error", "probe_failed");
+const UNSURE: Verdict = ("unknown", "probe_failed");
+/// It could not be looked at.
+const UNSEEN: Verdict = ("unknown", "probe_unavailable");
+
+/// A probe, what it is configured by, the verdict on it, and a word of its message.
+type Expected<'a> = (&'a str, String, Verdict, &'a str);
 
 /// Looks once at all of them, and at each whether it is seen as it should be.
 #[track_caller]
@@ -45,14 +54,9 @@ fn assert_seen(environment: &[(&str, &str)], expected: &[Expected<'_>]) {
     let section = |(name, keys, _, _): &Expected<'_>| format!("[probes.{name}]\n{keys}\n");
     machine.configures(&expected.iter().map(section).collect::<String>());
     let snapshot = look(&machine, environment);
-    for (name, _, status, word) in expected {
-        let cause = match *status {
-            "unknown" => "probe_unavailable",
-            "healthy" => verdict(&snapshot, "probes", name).1,
-            _ => "probe_failed",
-        };
+    for (name, _, expected, word) in expected {
         let message = message(&snapshot, "probes", name);
-        assert_eq!(verdict(&snapshot, "probes", name), (*status, cause), "{name}: {message}");
+        assert_eq!(verdict(&snapshot, "probes", name), *expected, "{name}: {message}");
         assert!(message.contains(word), "{name}: \"{message}\" does not say {word}");
     }
 }
@@ -75,15 +79,15 @@ fn a_command_says_how_it_is_by_its_exit_code_and_as_a_plug_in() {
     assert_seen(
         &[],
         &[
-            ("fine", shell("echo all is well"), "healthy", "all is well"),
-            ("fails", shell("echo no queue; exit 1"), "error", "no queue"),
-            ("warns", shell("echo 'DISK WARNING - 9 % left | free=9%'; exit 1"), "warning", "9 % left"),
-            ("critical", shell("echo 'DISK CRITICAL - full'; exit 2"), "error", "full"),
-            ("unsure", shell("echo 'DISK UNKNOWN - no such disk'; exit 3"), "unknown", ""),
-            ("killed", shell("kill -9 $$"), "error", "9"),
-            ("hangs", command(&["sleep", "300"], "300ms"), "error", "timed out"),
-            ("floods", command(&["yes"], "20s"), "error", "more than"),
-            ("missing", command(&["no-such-program"], "10s"), "unknown", "install it"),
+            ("fine", shell("echo all is well"), WELL, "all is well"),
+            ("fails", shell("echo no queue; exit 1"), BAD, "no queue"),
+            ("warns", shell("echo 'DISK WARNING - 9 % left | free=9%'; exit 1"), WARNS, "9 % left"),
+            ("critical", shell("echo 'DISK CRITICAL - full'; exit 2"), BAD, "full"),
+            ("unsure", shell("echo 'DISK UNKNOWN - no such disk'; exit 3"), UNSURE, "no such disk"),
+            ("killed", shell("kill -9 $$"), BAD, "9"),
+            ("hangs", command(&["sleep", "300"], "300ms"), BAD, "timed out"),
+            ("floods", command(&["yes"], "20s"), BAD, "more than"),
+            ("missing", command(&["no-such-program"], "10s"), UNSEEN, "install it"),
         ],
     );
 }
@@ -94,7 +98,7 @@ fn a_command_learns_no_secret_of_ours() {
     let script = format!("env > {output}; ls /proc/self/fd >> {output}");
     assert_seen(
         &[("APP_TOKEN", "canary"), ("TZ", "Europe/Berlin")],
-        &[("env", command(&["sh", "-c", &script], "10s"), "healthy", "")],
+        &[("env", command(&["sh", "-c", &script], "10s"), WELL, "")],
     );
     let text = fs::read_to_string(&output).unwrap();
     fs::remove_file(&output).unwrap();
@@ -118,13 +122,13 @@ fn web_servers_are_well_by_status_and_in_time() {
     assert_seen(
         &[],
         &[
-            ("well", at("/well"), "healthy", "200"),
-            ("moved", at("/moved"), "healthy", "200"),
-            ("ill", at("/ill"), "error", "500"),
-            ("round", at("/round"), "error", "redirects"),
-            ("drip", at("/drip").replace("3s", "500ms"), "error", "timed out"),
-            ("nobody", http(&format!("http://127.0.0.1:{nobody}/")), "error", "refused"),
-            ("nowhere", http("http://no-such-host.invalid/"), "error", "no address"),
+            ("well", at("/well"), WELL, "200"),
+            ("moved", at("/moved"), WELL, "200"),
+            ("ill", at("/ill"), BAD, "500"),
+            ("round", at("/round"), BAD, "redirects"),
+            ("drip", at("/drip").replace("3s", "500ms"), BAD, "timed out"),
+            ("nobody", http(&format!("http://127.0.0.1:{nobody}/")), BAD, "refused"),
+            ("nowhere", http("http://no-such-host.invalid/"), BAD, "no address"),
         ],
     );
 }
@@ -149,12 +153,12 @@ fn certificates_are_looked_at_before_people_are_turned_away_by_them() {
     let trusted = dir.path().join("trusted.pem");
     fs::write(&trusted, format!("{}{own_pem}", authority.pem())).unwrap();
     let servers = [
-        ("good", WebServer::tls(authority.server("localhost", 90)), "healthy", "200"),
-        ("soon", WebServer::tls(authority.server("localhost", 5)), "warning", "5 d"),
-        ("expired", WebServer::tls(authority.server("localhost", -2)), "error", "expired 2 days ago"),
-        ("misnamed", WebServer::tls(authority.server("example.org", 90)), "error", "is for example.org"),
-        ("stranger", WebServer::tls(stranger.server("localhost", 90)), "error", "unknown authority"),
-        ("itself", WebServer::tls(own), "healthy", "200"),
+        ("good", WebServer::tls(authority.server("localhost", 90)), WELL, "200"),
+        ("soon", WebServer::tls(authority.server("localhost", 5)), WARNS, "5 d"),
+        ("expired", WebServer::tls(authority.server("localhost", -2)), BAD, "expired 2 days ago"),
+        ("misnamed", WebServer::tls(authority.server("example.org", 90)), BAD, "is for example.org"),
+        ("stranger", WebServer::tls(stranger.server("localhost", 90)), BAD, "unknown authority"),
+        ("itself", WebServer::tls(own), WELL, "200"),
     ];
     let expected: Vec<_> = servers
         .iter()
@@ -203,11 +207,11 @@ fn without_an_engine_no_container_is_called_bad() {
     let container = "kind = \"container\"\ncontainer = \"web\"".to_owned();
     assert_seen(
         &[("DOCKER_HOST", "unix:///no/such/docker.sock")],
-        &[("web", container.clone(), "unknown", "start the container engine")],
+        &[("web", container.clone(), UNSEEN, "start the container engine")],
     );
     assert_seen(
         &[("DOCKER_HOST", "tcp://user:canary@10.0.0.1")],
-        &[("web", container, "unknown", "unix:///path")],
+        &[("web", container, UNSEEN, "unix:///path")],
     );
 }
 
@@ -228,14 +232,14 @@ fn ports_processes_and_files_are_found_or_missed() {
     assert_seen(
         &[],
         &[
-            ("open", tcp(&listener.local_addr().unwrap().to_string()), "healthy", "accepts"),
-            ("closed", tcp(&format!("localhost:{}", free_port())), "error", "refused"),
-            ("there", process("hc-story-sleep*"), "healthy", "pid"),
-            ("line", process(&format!("{} 300", sleeper.display())), "healthy", "pid"),
-            ("gone", process("hc-story-nobody"), "error", "no process"),
-            ("fresh", file("fresh"), "healthy", "old"),
-            ("old", file("old"), "error", "2 h"),
-            ("absent", file("absent"), "error", "not there"),
+            ("open", tcp(&listener.local_addr().unwrap().to_string()), WELL, "accepts"),
+            ("closed", tcp(&format!("localhost:{}", free_port())), BAD, "refused"),
+            ("there", process("hc-story-sleep*"), WELL, "pid"),
+            ("line", process(&format!("{} 300", sleeper.display())), WELL, "pid"),
+            ("gone", process("hc-story-nobody"), BAD, "no process"),
+            ("fresh", file("fresh"), WELL, "old"),
+            ("old", file("old"), BAD, "2 h"),
+            ("absent", file("absent"), BAD, "not there"),
         ],
     );
 }
@@ -265,12 +269,32 @@ fn a_name_server_that_never_answers_holds_nobody_up() {
     let json = serde_json::from_slice(&output.stdout);
     let json = json.unwrap_or_else(|error| panic!("no JSON: {error}\n{output:?}"));
     let snapshot = Snapshot { json, code: output.status.code().unwrap_or(-1) };
-    for name in ["site", "port"] {
-        assert_eq!(verdict(&snapshot, "probes", name), ("error", "probe_failed"));
-        assert!(message(&snapshot, "probes", name).contains("timed out"), "{:#}", snapshot.json);
+    for (name, word) in [("site", "timed out"), ("port", "no name server answers")] {
+        assert_eq!(verdict(&snapshot, "probes", name), BAD);
+        assert!(message(&snapshot, "probes", name).contains(word), "{:#}", snapshot.json);
     }
     assert_eq!(verdict(&snapshot, "probes", "fine").0, "healthy");
     assert!(took < Duration::from_secs(15), "{took:?}, for the name server's 20 s were waited out");
+}
+
+#[test]
+fn when_no_process_can_be_started_nothing_is_called_bad() {
+    let machine = Machine::new();
+    let probe = |name: &str, keys: &str| format!("[probes.{name}]\n{keys}\n");
+    let file = format!("kind = \"file_age\"\npath = \"{}\"\nmax_age = \"1h\"", machine.root().display());
+    machine.configures(&[probe("true", &command(&["true"], "2s")), probe("file", &file)].concat());
+    let program = env!("CARGO_BIN_EXE_healthcheck");
+    let limited = ["--nproc=1:1", "setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", program];
+    let output =
+        machine.any_command("prlimit", &[&limited[..], &["--format", "json"]].concat()).output().unwrap();
+    let json = serde_json::from_slice(&output.stdout);
+    let json = json.unwrap_or_else(|error| panic!("no JSON: {error}\n{output:?}"));
+    let snapshot = Snapshot { json, code: output.status.code().unwrap_or(-1) };
+    for name in ["true", "file"] {
+        assert_eq!(verdict(&snapshot, "probes", name), UNSEEN, "{:#}", snapshot.json);
+        assert!(message(&snapshot, "probes", name).contains("ulimit -u"), "{:#}", snapshot.json);
+    }
+    assert_eq!(snapshot.code, 3);
 }
 
 /// All processes that have the marker on their command lines.
