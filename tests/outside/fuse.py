@@ -1,7 +1,7 @@
 """A FUSE file system of which only its size can be asked: `fuse.py POINT`, in a mount namespace of its own.
 
 Says `mounted`. A line on its standard input makes it `silent`, from when on it takes questions and answers none, or
-lets it `answer` them all. It ends with its standard input.
+lets it `answer` them all. It ends with its standard input, or after a minute in which nothing happens.
 """
 
 import ctypes
@@ -42,7 +42,9 @@ def main():
     print("mounted", flush=True)
     silent, taken = False, []
     while True:
-        ready, _, _ = select.select([0, device], [], [])
+        ready, _, _ = select.select([0, device], [], [], 60)
+        if not ready:
+            return
         if 0 in ready:
             words = os.read(0, 64)
             if not words:

@@ -73,7 +73,7 @@ fn the_numbers_of_a_file_system_are_those_of_df() {
         &format!(
             "truncate -s 64M image; mkfs.ext4 -q -m 10 image; mkdir disk; mount -o loop image disk
             head -c 20000000 /dev/zero >disk/x; sync -f disk/x
-            df -B1 --output=used,avail,itotal,iavail disk | tail -n 1 >df; {LOOK} >json; umount disk
+            df -B1 --output=used,avail,itotal,iavail disk | tail -n 1 >df; {{ {LOOK}; }} >json; umount disk
             python3 -c 'import json; j = json.load(open(\"json\")); j[\"df\"] = open(\"df\").read().split(); print(json.dumps(j))'"
         ),
     );
@@ -142,6 +142,7 @@ fn f13_a_file_system_without_inodes_is_a_warning_though_it_has_space() {
 }
 
 /// A server that took the question before it died is the worst: the kernel does not let the asker go, even if killed.
+/// The server ends with descriptor 3, which the asker must not have.
 #[test]
 fn f13_a_dead_mount_costs_its_own_line_and_not_the_run() {
     let machine = Machine::new();
@@ -153,7 +154,7 @@ fn f13_a_dead_mount_costs_its_own_line_and_not_the_run() {
         &format!(
             "mkdir dead; mkfifo words; python3 {server} $R/dead <words >said & exec 3>words
             until grep -q mounted said; do sleep 0.01; done; echo silent >&3
-            date +%s.%N >began; timeout -s KILL 20 {LOOK} >json; date +%s.%N >ended; exec 3>&-; wait
+            date +%s.%N >began; {{ timeout -s KILL 20 {LOOK}; }} >json; date +%s.%N >ended; exec 3>&-; wait
             python3 -c 'import json; j = json.load(open(\"json\"))
 for word in (\"began\", \"ended\"): j[word] = float(open(word).read())
 print(json.dumps(j))'"

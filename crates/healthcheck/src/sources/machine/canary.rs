@@ -6,6 +6,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 
 /// `stat`, of coreutils or busybox, by places that are never those of a mount that is in doubt.
 const PROGRAMS: [&str; 3] = ["/usr/bin/stat", "/bin/stat", "/run/current-system/sw/bin/stat"];
@@ -33,6 +34,9 @@ pub(super) fn has_come_back(path: &Path, sent: impl FnOnce(Canary)) -> bool {
 }
 
 fn send(path: &Path) -> Option<Child> {
+    // One that cannot be ended would hold for ever whatever we were started with open: a lock, the pipe of a caller.
+    static INHERITED: Once = Once::new();
+    INHERITED.call_once(|| close_fds::set_fds_cloexec(3, &[]));
     let program = PROGRAMS.into_iter().find(|program| Path::new(program).exists())?;
     let mut command = Command::new(program);
     command.arg("-f").arg("--").arg(path).env_clear().current_dir("/");
