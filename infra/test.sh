@@ -23,10 +23,19 @@ need perl perl
 need promtool prometheus
 perl -MMonitoring::Plugin -e 1 2>/dev/null || missing="$missing libmonitoring-plugin-perl"
 need ip iproute2
+# What is installed here is started by the tests, not by the machine.
+keep_stopped() {
+    policy=/usr/sbin/policy-rc.d
+    if [ -e $policy ]; then "$@"; return; fi
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    "$@" || { rm -f $policy; return 1; }
+    rm -f $policy
+}
 if [ -n "$missing" ]; then
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev $missing
+    keep_stopped env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libc6-dev $missing
 fi
 # The Python that comes first on the path may not be Debian's.
 python3 -c 'import jsonschema' 2>/dev/null ||

@@ -64,12 +64,17 @@ fn an_unreadable_directory_is_unknown_and_not_a_dozen_outages() {
 
 /// What it is to be looked at by does not exist yet, so nobody did.
 #[test]
-fn a_service_that_only_a_probe_could_see_is_not_hidden() {
+fn a_service_that_only_a_probe_sees_needs_no_report() {
     let machine = Machine::new();
-    machine.configures("[services.db]\ncommand = [\"pg_isready\"]\n");
+    machine.configures(
+        "[services.db]\ncommand = [\"true\"]\n[services.cache]\ncommand = [\"false\"]\n\
+         [services.queue]\ncommand = [\"/no/such/program\"]\n",
+    );
     machine.reports("core", &beat_of(std::process::id()));
     let snapshot = machine.snapshot();
-    assert_eq!((snapshot.verdict("db"), snapshot.code), (("unknown", "not_observed"), 3));
+    assert_eq!((snapshot.verdict("db"), snapshot.code), (("healthy", "self_reported"), 2));
+    assert_eq!(snapshot.verdict("cache"), ("error", "probe_failed"));
+    assert_eq!(snapshot.verdict("queue"), ("unknown", "probe_unavailable"));
 }
 
 /// The file's own time counts, also where the file cannot even be opened.

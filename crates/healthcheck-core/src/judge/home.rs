@@ -121,10 +121,10 @@ impl Home {
             _ if self.loops_until.is_some() => self.looping("3 restarts in 10 min").until(self.loops_until),
             Life::Absent(problem) if case.kind == crate::Kind::Service => self.never_started(case, problem),
             Life::NotStarted if case.kind == crate::Kind::Service => {
-                self.never_started(case, "was never started")
+                self.never_started(case, "has no run in this boot that its keeper knows of")
             }
             Life::Absent(problem) => self.failed_probe(problem),
-            Life::NotStarted => self.failed_probe("was never started"),
+            Life::NotStarted => self.failed_probe("has no run in this boot that its keeper knows of"),
             Life::Unwell(problem) => self.failed_probe(problem),
             Life::Up(words) => Finding::new(Status::Healthy, Cause::SelfReported, words),
             Life::Restarting => self.crashed(false, "", ", waits to be started again"),

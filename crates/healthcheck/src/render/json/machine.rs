@@ -43,7 +43,7 @@ struct Load {
     five: f64,
     fifteen: f64,
     cores: usize,
-    /// The load over one minute for each processor.
+    /// The load over five minutes for each processor.
     per_core: f64,
 }
 
@@ -74,7 +74,7 @@ struct Disk<'a> {
     total_bytes: u64,
     /// What a user may still have.
     available_bytes: u64,
-    /// From 0 to 1; what is kept for root counts as taken.
+    /// From 0 to 1, as `df` tells it: without what is kept for root.
     used_ratio: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     inodes_total: Option<u64>,
@@ -134,7 +134,7 @@ impl Load {
     fn of(load: healthcheck_core::Load) -> Self {
         let healthcheck_core::Load { one, five, fifteen, cores } = load;
         let processors = f64::from(u32::try_from(cores.max(1)).unwrap_or(u32::MAX));
-        Self { one, five, fifteen, cores, per_core: rounded(one / processors) }
+        Self { one, five, fifteen, cores, per_core: rounded(five / processors) }
     }
 }
 
