@@ -282,7 +282,15 @@ fn when_no_process_can_be_started_nothing_is_called_bad() {
     let machine = Machine::new();
     let probe = |name: &str, keys: &str| format!("[probes.{name}]\n{keys}\n");
     let file = format!("kind = \"file_age\"\npath = \"{}\"\nmax_age = \"1h\"", machine.root().display());
-    machine.configures(&[probe("true", &command(&["true"], "2s")), probe("file", &file)].concat());
+    let looks = [
+        ("true", command(&["true"], "2s")),
+        ("file", file),
+        ("page", http("http://localhost:1/")),
+        ("port", tcp("localhost:1")),
+        ("process", "kind = \"process\"\nprocess = \"x\"".to_owned()),
+    ];
+    let probes: String = looks.iter().map(|(name, keys)| probe(name, keys)).collect();
+    machine.configures(&format!("{probes}[zmq.events]\nendpoint = \"tcp://localhost:1\"\n"));
     let program = env!("CARGO_BIN_EXE_healthcheck");
     let limited = ["--nproc=1:1", "setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", program];
     let output =
@@ -290,9 +298,10 @@ fn when_no_process_can_be_started_nothing_is_called_bad() {
     let json = serde_json::from_slice(&output.stdout);
     let json = json.unwrap_or_else(|error| panic!("no JSON: {error}\n{output:?}"));
     let snapshot = Snapshot { json, code: output.status.code().unwrap_or(-1) };
-    for name in ["true", "file"] {
-        assert_eq!(verdict(&snapshot, "probes", name), UNSEEN, "{:#}", snapshot.json);
-        assert!(message(&snapshot, "probes", name).contains("ulimit -u"), "{:#}", snapshot.json);
+    let probes = looks.iter().map(|(name, _)| ("probes", *name));
+    for (section, name) in probes.chain([("zmq_endpoints", "events")]) {
+        assert_eq!(verdict(&snapshot, section, name), UNSEEN, "{:#}", snapshot.json);
+        assert!(message(&snapshot, section, name).contains("ulimit -u"), "{:#}", snapshot.json);
     }
     assert_eq!(snapshot.code, 3);
 }

@@ -3,10 +3,10 @@
 use super::containers::Engine;
 use super::http::Question;
 use super::systemd::Manager;
+use super::threads::{Unfinished, finish};
 use super::{command, connect, file_age, http, limits, matching, zmq};
 use healthcheck_core::{Facts, Observation, ProbeError, ProbeFacts, ProbeKind, Subject, UnitFacts, UnitLoad};
 use std::collections::HashMap;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -156,7 +156,7 @@ impl Eyes {
         patterns: &[String],
         timeout: Duration,
     ) -> Result<ProbeFacts, ProbeError> {
-        let walk = || within(timeout, ProbeKind::Process, walk(patterns.to_vec()));
+        let walk = || walk(patterns.to_vec(), timeout);
         let found = self.processes.get_or_init(walk).await.as_ref().map_err(Clone::clone)?;
         let missing = || ProbeError::of(ProbeKind::Process, "the processes were not walked through for it");
         found.get(pattern).cloned().ok_or_else(missing)
@@ -179,24 +179,19 @@ impl Look {
     }
 }
 
-async fn walk(patterns: Vec<String>) -> Result<HashMap<String, ProbeFacts>, ProbeError> {
+async fn walk(patterns: Vec<String>, timeout: Duration) -> Result<HashMap<String, ProbeFacts>, ProbeError> {
     let find = move || {
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
         matching::find(Path::new("/proc"), &patterns)
     };
-    let failed = |error: &dyn std::fmt::Display| {
-        ProbeError::of(ProbeKind::Process, format!("cannot walk through the processes: {error}"))
+    let failed =
+        |why: &str| ProbeError::of(ProbeKind::Process, format!("cannot walk through the processes: {why}"));
+    let found = match finish(tokio::time::Instant::now() + timeout, find).await {
+        Ok(found) => found.map_err(|error| failed(&error.to_string()))?,
+        Err(Unfinished::NoThread(why)) => return Err(failed(why)),
+        Err(Unfinished::Stuck) => {
+            return Err(failed(&format!("it took longer than {} ms", timeout.as_millis())));
+        }
     };
-    let found = tokio::task::spawn_blocking(find).await.map_err(|error| failed(&error))?;
-    let found = found.map_err(|error| failed(&error))?;
     Ok(found.into_iter().map(|found| (found.pattern.clone(), ProbeFacts::Process(found))).collect())
-}
-
-async fn within<T>(
-    timeout: Duration,
-    kind: ProbeKind,
-    look: impl Future<Output = Result<T, ProbeError>>,
-) -> Result<T, ProbeError> {
-    let late = |_| ProbeError::of(kind, format!("the look took longer than {} ms", timeout.as_millis()));
-    tokio::time::timeout(timeout, look).await.map_err(late)?
 }

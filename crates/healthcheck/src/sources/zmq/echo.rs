@@ -2,31 +2,21 @@
 
 use super::reach::Peer;
 use super::{Deadline, THREAD_OF_QUESTIONS, connected, unavailable};
+use crate::sources::threads::{Unfinished, finish};
 use ::zmq::Error;
 use healthcheck_core::{Echo, ProbeError};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tokio::time::timeout_at;
 
 /// That no thread was free to ask is not the peer's silence.
 pub(super) async fn ask(peer: Peer, text: &[u8], deadline: Deadline) -> Result<Echo, ProbeError> {
     let (left, text) = (deadline.left(), text.to_vec());
-    let is_asked = Arc::new(AtomicBool::new(false));
-    let failed = unavailable(format!("{peer} could not be asked in time: too many others are"));
-    let (until, begun) = (deadline.at.into_std(), Arc::clone(&is_asked));
-    let question = tokio::task::spawn_blocking(move || {
-        if Instant::now() >= until {
-            return Ok(false);
-        }
-        begun.store(true, Ordering::Relaxed);
-        exchange(&peer, &text, until)
-    });
-    match timeout_at(deadline.at, question).await {
-        Ok(Ok(Ok(true))) => Ok(Echo::Answered),
-        Ok(Ok(Err(error))) => Err(error),
-        Ok(Ok(Ok(false))) | Err(_) if is_asked.load(Ordering::Relaxed) => Ok(Echo::TimedOut(left)),
-        _ => Err(failed),
+    let failed = |why: &str| unavailable(format!("cannot ask {peer}: {why}"));
+    let (asked, until) = (peer.clone(), deadline.at.into_std());
+    match finish(deadline.at, move || exchange(&asked, &text, until)).await {
+        Ok(Ok(true)) => Ok(Echo::Answered),
+        Ok(Ok(false)) | Err(Unfinished::Stuck) => Ok(Echo::TimedOut(left)),
+        Ok(Err(error)) => Err(error),
+        Err(Unfinished::NoThread(why)) => Err(failed(why)),
     }
 }
 

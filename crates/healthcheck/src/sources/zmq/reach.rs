@@ -1,11 +1,12 @@
 //! Connects to an endpoint, and tells what is down from what could not be looked at.
 
 use super::{Deadline, Endpoint, unavailable};
+use crate::sources::threads::{Unfinished, finish};
 use healthcheck_core::{ProbeError, Unanswered};
 use rustix::io::Errno;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,11 +101,18 @@ async fn resolve(host_port: &str, deadline: Deadline) -> Result<Vec<SocketAddr>,
     let (host, port) = host_port.rsplit_once(':').ok_or_else(unusable)?;
     let port: u16 = port.parse().map_err(|_| unusable())?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let found = match timeout_at(deadline.at, tokio::net::lookup_host((host, port))).await {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let name = (host.to_owned(), port);
+    let found = match finish(deadline.at, move || name.to_socket_addrs()).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) if is_ours(&error) => return Err(not_looked(&format!("tcp://{host_port}"), &error)),
         Ok(Err(_)) => return Err(Missed::Unanswered(Unanswered::Unresolved(host.to_owned()))),
-        Err(_) => return Err(timed_out(deadline)),
+        Err(Unfinished::Stuck) => return Err(timed_out(deadline)),
+        Err(Unfinished::NoThread(why)) => {
+            return Err(Missed::NotLooked(unavailable(format!("cannot resolve {host}: {why}"))));
+        }
     };
     let mut addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
