@@ -67,7 +67,7 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
     match &cli.command {
         None => {
             let config = load(&given)?;
-            let picture = commands::snapshot::look(&config, &dirs(&cli.common, env, &config), cli.sample)?;
+            let picture = commands::snapshot::look(&config, &dirs(&cli.common, env, &config), cli.sample);
             commands::snapshot::show(&picture, cli.common.format, cli.exit_code, env)
         }
         Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),

@@ -25,11 +25,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Looks once at the services whose reports are in `dirs`, and at everything else that is to be looked at.
-///
-/// # Errors
-///
-/// What keeps this process from looking from outside at all.
-pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> anyhow::Result<Picture> {
+pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> Picture {
     let (policy, processes) = (policy(config), Processes::at("/proc"));
     let (mut machine, started) = (Machine::at("/"), Instant::now());
     if sample.is_some() {
@@ -41,7 +37,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) 
     let (state, remarks) = reports::look(dirs, &expected, &processes, judge);
     let is_absent = |subject: &Subject| state.verdict(subject).is_none();
     let absent: Vec<_> = policy.expected().filter(is_absent).collect();
-    let outside = outside(config, &state)?;
+    let outside = outside(config, &state);
     let absent = absent.iter().map(|subject| remarks.absence_of(&subject.name));
     let state = absent.chain(outside.observations).fold(state, judge);
     std::thread::sleep(sample.unwrap_or_default().saturating_sub(started.elapsed()));
@@ -49,7 +45,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) 
     let state = seen.observations().into_iter().fold(state, judge);
     let snapshot = Snapshot::taken(state, &now, &policy);
     let nothing_found = snapshot.has_nothing_to_judge();
-    Ok(Picture {
+    Picture {
         host: machine::host_name(),
         project: config.project.clone(),
         mode: if outside.is_with_systemd { Mode::Systemd } else { Mode::Processes },
@@ -57,7 +53,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) 
         resources: Some(seen.resources),
         limits: policy.limits,
         remarks: remarks_of(&remarks, dirs, nothing_found).into_iter().chain(outside.remark).collect(),
-    })
+    }
 }
 
 /// What the looks from outside brought.
@@ -68,16 +64,27 @@ struct Outside {
     remark: Option<Remark>,
 }
 
-fn outside(config: &Config, state: &State) -> anyhow::Result<Outside> {
+fn outside(config: &Config, state: &State) -> Outside {
     let (looks, bus) = (looks::configured(config), units::bus(config));
     if looks.is_empty() && bus.is_none() {
-        return Ok(Outside::default());
+        return Outside::default();
     }
-    let runtime = sources::looks::runtime().context("cannot look from outside")?;
+    let runtime = match sources::looks::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return nothing_seen(looks, bus.is_some(), &error),
+    };
     let outside = runtime.block_on(look_outside(config, state, looks, bus));
     // A name that is being resolved, or a dead mount, may hold its thread for long.
     runtime.shutdown_background();
-    Ok(outside)
+    outside
+}
+
+/// Without descriptors there is no looking from outside; the reports are judged all the same.
+fn nothing_seen(looks: Vec<Look>, is_with_systemd: bool, error: &io::Error) -> Outside {
+    let observations = looks.into_iter().map(|look| look.failed(error)).collect();
+    let message = format!("cannot look from outside: {error}");
+    let remark = Remark { about: "outside", status: Status::Unknown, message };
+    Outside { is_with_systemd, observations, remark: Some(remark) }
 }
 
 async fn look_outside(config: &Config, state: &State, mut looks: Vec<Look>, bus: Option<Bus>) -> Outside {
@@ -249,7 +256,7 @@ mod tests {
         let file = dir.path().join("healthcheck.toml");
         std::fs::write(&file, "[services.camera]\n[services.core]\n").unwrap();
         let config = crate::config::load(&Surroundings::of_this_process(Some(&file), &|_| None)).unwrap();
-        let picture = look(&config, &[dir.path().to_owned()], None).unwrap();
+        let picture = look(&config, &[dir.path().to_owned()], None);
         let status = |name| picture.snapshot.service(name).map(|view| view.subject.status);
         assert_eq!((status("camera"), status("core")), (Some(Status::Healthy), Some(Status::Error)));
     }

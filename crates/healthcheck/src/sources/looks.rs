@@ -171,6 +171,12 @@ fn patterns(looks: &[Look]) -> Vec<String> {
 }
 
 impl Look {
+    /// The look that could not be made at all.
+    pub(crate) fn failed(self, error: &std::io::Error) -> Observation {
+        let problem = ProbeError::of(self.ask.kind(), format!("cannot look from outside: {error}"));
+        Observation { subject: self.subject, outcome: Err(problem), took: Duration::ZERO }
+    }
+
     fn pattern(&self) -> Option<&str> {
         match &self.ask {
             Ask::Process(pattern) => Some(pattern),
