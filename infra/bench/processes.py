@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,20 @@ PYZMQ = (
     "        poller.unregister(monitor)\n"
     "        print(open.pop(monitor)[1], 'alive')\n"
     "context.destroy(linger=0)\n"
+)
+# The same looks as a script of one's own makes them, with the reports: all at once, in threads.
+SCRIPT = (
+    "import concurrent.futures,glob,json,os,socket,subprocess,sys,urllib.request\n"
+    "folder, port = sys.argv[1], int(sys.argv[2])\n"
+    "def tcp(_): socket.create_connection(('127.0.0.1', port), 1).close()\n"
+    "def web(_): urllib.request.urlopen(f'http://127.0.0.1:{port}/', timeout=5).read()\n"
+    "def run(_): subprocess.run(['true'], timeout=5, check=True)\n"
+    "for path in glob.glob(folder + '/*.json'):\n"
+    "    with open(path) as file: print(json.load(file)['overall_status'])\n"
+    "print(os.getloadavg(), open('/proc/meminfo').read(), os.statvfs('/'))\n"
+    "with concurrent.futures.ThreadPoolExecutor(30) as pool:\n"
+    "    looks = [pool.submit(look, n) for look in (tcp, web, run) for n in range(10)]\n"
+    "    print([look.result() for look in looks])\n"
 )
 JQ = '"\\(.service_name) \\(.overall_status) \\(.pid) \\(.written_boottime_s)"'
 
@@ -136,6 +151,30 @@ def zmq_endpoints():
     peers.communicate()
 
 
+def everything():
+    """Ten reports, ten ports, ten pages, ten commands and the resources, looked at once."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        subprocess.check_output([f"{BIN}/examples/reports", folder, "10", str(os.getpid())])
+        with open(f"{folder}/healthcheck.toml", "w") as config:
+            for number in range(10):
+                config.write(f'[probes.port-{number}]\nkind = "tcp"\naddress = "127.0.0.1:{port}"\n')
+                config.write(f'[probes.page-{number}]\nkind = "http"\nurl = "http://127.0.0.1:{port}/"\n')
+                config.write(f'[probes.command-{number}]\nkind = "command"\ncommand = ["true"]\n')
+        server = subprocess.Popen([f"{BIN}/examples/web", str(port)], stdin=subprocess.PIPE, **quiet)
+        healthcheck = [f"{BIN}/healthcheck", "--direct", "--health-dir", folder, "--format", "json"]
+        ours = [*healthcheck, "--config", f"{folder}/healthcheck.toml"]
+        each = {"ours": ours, "python": [PYTHON, "-c", SCRIPT, folder, str(port)]}
+        took = measure(each, 41)
+        wall, cpu = took["ours"]
+        what = "`healthcheck --direct --format json`, 10 reports, 10 ports, 10 pages, 10 commands, resources"
+        ours = f"{wall*1e3:.1f} ms, {cpu*1e3:.1f} ms CPU{in_mib(peak_kib(ours))}"
+        row(what, ours, "", f"the same as a Python script {took['python'][0]*1e3:.1f} ms", "")
+        server.communicate()
+
+
 def hostile(what, names, text):
     """A directory of `names` reports that are one file: as expensive as strangers can make it."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -188,7 +227,7 @@ def reports_of_all_sizes():
 
 def main():
     """All, or only those that are named."""
-    parts = {"reports": reports_of_all_sizes, "zmq": zmq_endpoints, "hostile": hostile_directories}
+    parts = {"reports": reports_of_all_sizes, "everything": everything, "zmq": zmq_endpoints, "hostile": hostile_directories}
     for name in sys.argv[2:] or parts:
         parts[name]()
 
