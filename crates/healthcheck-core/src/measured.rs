@@ -9,6 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) measure: Measure,
+    seen_boottime: Duration,
     warning_since_boottime: Option<Duration>,
     error_since_boottime: Option<Duration>,
 }
@@ -28,16 +29,15 @@ impl Measured {
         limits: &Limits,
         boottime: Duration,
     ) -> Self {
-        let since = |limit: Option<f64>, since: Option<Duration>| {
-            limits.crossed_since(measure.value, limit?, since, boottime)
+        let since = |limit: Option<f64>, former_since: Option<Duration>| {
+            let former = former.and_then(|former| Some((former_since?, former.seen_boottime)));
+            limits.crossed_since(measure.value, limit?, former, boottime)
         };
         Self {
             measure,
-            warning_since_boottime: since(
-                limits.warning,
-                former.and_then(|former| former.warning_since_boottime),
-            ),
-            error_since_boottime: since(limits.error, former.and_then(|former| former.error_since_boottime)),
+            seen_boottime: boottime,
+            warning_since_boottime: since(limits.warning, former.and_then(|it| it.warning_since_boottime)),
+            error_since_boottime: since(limits.error, former.and_then(|it| it.error_since_boottime)),
         }
     }
 
@@ -53,15 +53,19 @@ impl Measured {
 }
 
 impl Limits {
-    /// Since when the value is beyond a limit. Only what was beyond it for long enough stays so until it is clear
-    /// of it: a short peak leaves nothing behind.
+    /// Since when the value is beyond a limit; `former` is since when it was, and when that was seen. Only what was
+    /// beyond it for long enough stays so until it is clear of it: a short peak leaves nothing behind. Nor does time
+    /// count in which nobody looked.
     fn crossed_since(
         &self,
         value: f64,
         limit: f64,
-        since: Option<Duration>,
+        former: Option<(Duration, Duration)>,
         boottime: Duration,
     ) -> Option<Duration> {
+        let was_raised = former.is_some_and(|(since, seen)| seen.saturating_sub(since) >= self.hold);
+        let is_gap = |seen: Duration| boottime.saturating_sub(seen) > self.hold;
+        let since = former.filter(|(_, seen)| was_raised || !is_gap(*seen)).map(|(since, _)| since);
         let is_raised = since.is_some_and(|since| boottime.saturating_sub(since) >= self.hold);
         let clear = self.clear.filter(|_| is_raised && self.warning.is_none_or(|warning| warning == limit));
         let is_beyond =

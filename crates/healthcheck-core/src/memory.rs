@@ -6,7 +6,7 @@ use crate::sight::Sight;
 use crate::summary::Summary;
 use crate::{
     Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProbeFacts,
-    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts,
+    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts, UnitActive,
 };
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     pub(crate) file_system: FileSystem,
     /// Whose the report's file is.
     pub(crate) owner_uid: Option<u32>,
+    /// That another user wrote the report than the one as whom its unit runs.
+    pub(crate) stranger: Option<Box<Obstacle>>,
     /// What the looks from outside showed.
     pub(crate) probes: Probes,
     pub(crate) measured: Option<Box<Measured>>,
@@ -141,6 +143,7 @@ impl Memory {
             },
         }
         self.is_looked_at = true;
+        self.note_stranger(now);
         self
     }
 
@@ -168,6 +171,24 @@ impl Memory {
 
     fn probe(&mut self, kind: ProbeKind, outcome: Result<ProbeFacts, String>, took: Duration, now: &Now) {
         self.probes.learn(kind, outcome, took, now.boottime);
+    }
+
+    fn note_stranger(&mut self, now: &Now) {
+        let problem = self.strangers_unit();
+        let since_boottime = self.stranger.as_ref().map_or(now.boottime, |former| former.since_boottime);
+        let (changed, hindrance) = (self.sight.as_ref().map(Sight::modified), Hindrance::NotPermitted);
+        let obstacle =
+            |problem: String| Obstacle { hindrance, problem: problem.into(), since_boottime, changed };
+        self.stranger = problem.map(|problem| Box::new(obstacle(problem)));
+    }
+
+    /// Whose process is seen is judged by that.
+    fn strangers_unit(&self) -> Option<String> {
+        let (file, unit) = (self.owner_uid.filter(|file| *file != 0)?, self.probes.unit()?);
+        let is_up = matches!(unit.active, UnitActive::Active | UnitActive::Reloading);
+        let owner = unit.owner_uid.filter(|owner| is_up && *owner != file)?;
+        let is_seen = matches!(self.fate(self.report.as_ref()?, self.sight.as_ref()?), Fate::Lives(_));
+        (!is_seen).then(|| format!("refused: the file belongs to user {file}, its unit to user {owner}"))
     }
 
     fn measure(&mut self, measure: Measure, now: &Now, policy: &Policy) {

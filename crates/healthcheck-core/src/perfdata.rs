@@ -23,25 +23,53 @@ pub struct Metric {
 
 /// The first line without its numbers.
 pub(crate) fn text(output: &str) -> &str {
-    let line = output.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = first_line(output);
     line.split_once('|').map_or(line, |(text, _)| text.trim_end())
 }
 
-/// Whether it speaks as a plug-in does: its first line has a status word, or numbers.
-pub(crate) fn is_plug_in(output: &str) -> bool {
-    const WORDS: [&str; 5] = ["OK", "WARNING", "WARN", "CRITICAL", "UNKNOWN"];
-    let line = output.lines().next().unwrap_or_default();
-    let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
-    words.any(|word| WORDS.contains(&word)) || !metrics(line).is_empty()
+/// Whether it speaks as a plug-in does: its first line begins like `SERVICE STATUS: text` with one of these words for
+/// its status, or has numbers.
+pub(crate) fn is_plug_in(output: &str, words: &[&str]) -> bool {
+    let (first, rest) = (first_line(output), |at: usize, word: &str| at + word.len());
+    let is_status = |word: &&str| {
+        let mut found = first.match_indices(word).filter(|(at, _)| is_near_the_beginning(&first[..*at]));
+        found.any(|(at, word)| is_end_of_status(&first[rest(at, word)..]))
+    };
+    words.iter().any(is_status) || !metrics(first).is_empty()
+}
+
+/// At most three words, of which the last is over.
+fn is_near_the_beginning(before: &str) -> bool {
+    before.split_whitespace().count() <= 3 && !before.ends_with(|c: char| c.is_alphanumeric())
+}
+
+fn is_end_of_status(after: &str) -> bool {
+    let after = after.trim_start();
+    after.is_empty() || after.starts_with([':', '-', '–', '|', ',', ';', '('])
+}
+
+fn first_line(output: &str) -> &str {
+    output.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+/// The first line, and all the numbers.
+pub(crate) fn reduced(output: &str) -> String {
+    const MAX_NUMBERS_BYTES: usize = 1_024;
+    let text = wording::line(text(output), wording::MAX_MESSAGE_BYTES);
+    let numbers = numbers(output);
+    let numbers = numbers[..numbers.floor_char_boundary(MAX_NUMBERS_BYTES)].trim();
+    if numbers.is_empty() { text } else { format!("{text} | {numbers}") }
 }
 
 /// The numbers after the bar of the first line, and after the bar that may follow the long text.
 pub(crate) fn metrics(output: &str) -> Vec<Metric> {
-    let (first, rest) = output.split_once('\n').unwrap_or((output, ""));
-    let after_bar = |text: &str| text.split_once('|').map(|(_, numbers)| numbers.to_owned());
-    let numbers: String =
-        [after_bar(first), after_bar(rest)].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    items(&numbers).filter_map(|(label, value)| metric(&label, &value)).take(MAX_METRICS).collect()
+    items(&numbers(output)).filter_map(|(label, value)| metric(&label, &value)).take(MAX_METRICS).collect()
+}
+
+fn numbers(output: &str) -> String {
+    let (first, rest) = output.trim_start().split_once('\n').unwrap_or((output, ""));
+    let after_bar = |text: &str| text.split_once('|').map(|(_, numbers)| numbers.replace('\n', " "));
+    [after_bar(first), after_bar(rest)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Each `label=value`; a label in single quotes may have blanks in it, and `''` for a quote.
@@ -117,9 +145,27 @@ mod tests {
     }
 
     #[test]
-    fn a_plug_in_is_known_by_its_words() {
-        assert!(is_plug_in("LOAD WARNING - 5") && is_plug_in("fine | load=5") && is_plug_in("WARN: x"));
-        assert!(!is_plug_in("") && !is_plug_in("connection refused") && !is_plug_in("not ok, warning"));
-        assert!(!is_plug_in("ls | wc"));
+    fn a_plug_in_is_known_by_its_status() {
+        let warns = |output| is_plug_in(output, &["WARNING", "WARN"]);
+        assert!(
+            warns("LOAD WARNING - 5")
+                && warns("fine | load=5")
+                && warns("WARN: x")
+                && warns("\nDISK WARNING")
+        );
+        assert!(!warns("") && !warns("connection refused") && !warns("not ok, warning") && !warns("ls | wc"));
+        assert!(!warns("LOAD OK - 1") && !warns("WARNINGS: 3") && !warns("HTTP/1.1 500 NOT OK"));
+        assert!(!is_plug_in("mysql: UNKNOWN host db", &["UNKNOWN"]));
+        assert!(is_plug_in("CHECK DISK UNKNOWN: no such disk", &["UNKNOWN"]));
+    }
+
+    #[test]
+    fn what_is_kept_says_the_same() {
+        let output = format!("DISK WARNING - {} | a=1 b=2\nlong text\nmore | c=3\n", "x".repeat(500));
+        let kept = reduced(&output);
+        assert!(kept.len() < 300 && is_plug_in(&kept, &["WARNING"]), "{kept}");
+        assert_eq!(told(&kept), told(&output));
+        assert_eq!(reduced("secret\nlines"), "secret");
+        assert!(reduced(&format!("x | {}", "é=1 ".repeat(9_000))).len() < 1_200);
     }
 }

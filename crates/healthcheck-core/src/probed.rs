@@ -50,12 +50,18 @@ impl Probes {
         self.0.values().map(|probed| probed.took).max()
     }
 
-    /// The numbers that a command brought.
+    /// The numbers that a command brought, or how long a certificate is still valid.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         match self.get(ProbeKind::Command).map(|probed| &probed.outcome) {
             Some(Ok(ProbeFacts::Command(command))) => perfdata::metrics(&command.output),
-            _ => Vec::new(),
+            _ => self.certificate().into_iter().collect(),
         }
+    }
+
+    fn certificate(&self) -> Option<Metric> {
+        let Ok(ProbeFacts::Http(http)) = &self.get(ProbeKind::Http)?.outcome else { return None };
+        let value = http.certificate_left?.as_secs_f64();
+        Some(Metric { label: "certificate_left".to_owned(), value, unit: "s".to_owned() })
     }
 
     /// Takes in another look.
@@ -75,7 +81,7 @@ impl Probes {
             _ => {}
         }
         let blind_since_boottime = outcome.is_err().then(|| blind_since.unwrap_or(boottime));
-        let outcome = outcome.map_err(|problem| wording::message(&problem));
+        let outcome = outcome.map(reduced).map_err(|problem| wording::message(&problem));
         self.0
             .insert(kind, Probed { outcome, took, seen_boottime: boottime, blind_since_boottime, restarts });
     }
@@ -84,6 +90,14 @@ impl Probes {
     pub(crate) fn heap_bytes(&self) -> usize {
         self.0.values().map(Probed::bytes).sum()
     }
+}
+
+/// What is kept of it: of what a program wrote, its first line and its numbers.
+fn reduced(mut facts: ProbeFacts) -> ProbeFacts {
+    if let ProbeFacts::Command(command) = &mut facts {
+        command.output = perfdata::reduced(&command.output);
+    }
+    facts
 }
 
 impl Probed {
@@ -98,16 +112,23 @@ impl Probed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Restarts {
     counter: Option<u64>,
+    /// When the counter was last seen, as boot time.
+    counted_boottime: Duration,
     /// When the last ones were seen, as boot times.
     recent: Vec<Duration>,
 }
 
 impl Restarts {
-    /// A counter that went down is a new base line.
+    /// A counter that went down is a new base line, and so is one that nobody looked at for long: when it went up
+    /// meanwhile is not known.
     fn count(&mut self, counter: u64, boottime: Duration) {
-        let more = self.counter.map_or(0, |former| counter.saturating_sub(former));
-        let more = usize::try_from(more).map_or(LOOP_RESTARTS, |more| more.min(LOOP_RESTARTS));
-        self.counter = Some(counter);
+        let former = self.counter.replace(counter);
+        let is_old = boottime.saturating_sub(self.counted_boottime) >= LOOP_WINDOW;
+        self.counted_boottime = boottime;
+        let Some(former) = former.filter(|former| *former <= counter && !is_old) else {
+            return self.recent.clear();
+        };
+        let more = usize::try_from(counter - former).map_or(LOOP_RESTARTS, |more| more.min(LOOP_RESTARTS));
         self.recent.extend(std::iter::repeat_n(boottime, more));
         let excess = self.recent.len().saturating_sub(LOOP_RESTARTS);
         self.recent.drain(..excess);
@@ -136,11 +157,15 @@ mod tests {
         restarts.count(501, at(10));
         restarts.count(502, at(20));
         restarts.count(0, at(30));
-        assert_eq!(restarts.loops_until(at(30)), None, "it was set back");
         restarts.count(1, at(40));
-        assert_eq!(restarts.loops_until(at(40)), Some(at(610)));
-        assert_eq!(restarts.loops_until(at(610)), None);
-        restarts.count(u64::MAX, at(700));
-        assert_eq!(restarts.loops_until(at(700)), Some(at(1_300)));
+        assert_eq!(restarts.loops_until(at(40)), None, "it was set back");
+        restarts.count(3, at(50));
+        assert_eq!(restarts.loops_until(at(50)), Some(at(640)));
+        assert_eq!(restarts.loops_until(at(640)), None);
+        restarts.count(u64::MAX, at(649));
+        assert_eq!(restarts.loops_until(at(649)), Some(at(1_249)));
+        restarts.count(7, at(700));
+        restarts.count(500, at(1_300));
+        assert_eq!(restarts.loops_until(at(1_300)), None, "nobody knows when in those ten minutes");
     }
 }

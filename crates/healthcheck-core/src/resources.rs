@@ -100,6 +100,15 @@ pub struct Descriptors {
     pub max: u64,
 }
 
+impl Load {
+    /// The load over five minutes for each processor: what its limit counts.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a load needs no more digits")]
+    pub fn per_core(self) -> f64 {
+        self.five / self.cores.max(1) as f64
+    }
+}
+
 impl Capacity {
     /// The share that is taken, from 0 to 1.
     ///

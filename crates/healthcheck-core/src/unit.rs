@@ -28,6 +28,10 @@ pub struct UnitFacts {
     pub is_restarted: bool,
     /// How long its `ActiveState` is what it is.
     pub since: Option<Duration>,
+    /// How long the machine was suspended in this boot: `since` may be that much longer.
+    pub suspended: Duration,
+    /// Whether its `Type` is `oneshot`: it is to end by itself.
+    pub is_oneshot: bool,
     /// How long its main process ran, where it ended.
     pub last_run: Option<Duration>,
     /// Whether it was active in this boot.

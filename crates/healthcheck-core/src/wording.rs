@@ -41,11 +41,15 @@ fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> Stri
 
 /// A number with as many digits as say something.
 pub(crate) fn number(value: f64) -> String {
-    if value.fract().abs() < 0.05 || value.abs() >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.1}")
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        1.0.. => trimmed(&format!("{value:.1}")),
+        _ => trimmed(&format!("{value:.3}")),
     }
+}
+
+fn trimmed(number: &str) -> String {
+    number.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A size as people write it.

@@ -56,7 +56,9 @@ impl<'a> Case<'a> {
     /// Whether it has no file, and an instance of it reports in its place.
     pub(crate) fn is_represented(&self) -> bool {
         let is_missing = |obstacle: &Obstacle| obstacle.hindrance == Hindrance::Missing;
-        self.instance.is_some() && self.memory.obstacle.as_ref().is_some_and(is_missing)
+        self.instance.is_some()
+            && self.memory.probes.is_empty()
+            && self.memory.obstacle.as_ref().is_some_and(is_missing)
     }
 
     /// Whether nothing need be kept of what has no verdict: nobody was told anything that must be taken back.

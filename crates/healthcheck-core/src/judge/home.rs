@@ -1,7 +1,7 @@
 //! Where a service lives: its unit or its container, and what that means for it.
 
 use super::{Case, Finding};
-use crate::probed::Probed;
+use crate::probed::{LOOP_RESTARTS, Probed};
 use crate::{
     Cause, ContainerFacts, ContainerHealth, ContainerState, Exit, ProbeFacts, ProbeKind, UnitActive,
     UnitFacts, UnitLoad, wording,
@@ -9,6 +9,10 @@ use crate::{
 use health_reporter::Status;
 use std::time::Duration;
 
+/// systemd forgets a run that ended well of a unit that nothing refers to.
+const NO_RUN: &str = "does not run, and no run since boot is known";
+/// Clocks and writes are this far apart at most.
+const TOLERANCE: Duration = Duration::from_secs(1);
 /// A run that failed within this time was no long one: systemd gave up on it.
 const SHORT_RUN: Duration = Duration::from_secs(60);
 
@@ -22,7 +26,11 @@ pub(super) struct Home {
     exit: Option<Exit>,
     restarts: u64,
     /// The boot time until which it is a crash loop.
-    pub(super) loops_until: Option<Duration>,
+    loops_until: Option<Duration>,
+    /// Whether it is to end by itself.
+    is_oneshot: bool,
+    /// How much longer ago its life may have begun.
+    suspended: Duration,
     evidence: Vec<(&'static str, String)>,
 }
 
@@ -76,6 +84,7 @@ impl Home {
         say("unit_restarts", (unit.restarts > 0).then(|| unit.restarts.to_string()));
         say("unit_says", unit.status_text.clone().filter(|text| !text.is_empty()));
         say("unit_watchdog", unit.watchdog.map(wording::duration));
+        say("unit_cpu", unit.cpu_s.map(|cpu| wording::duration(wording::seconds(cpu))));
         say("unit_memory_bytes", unit.memory_bytes.map(|bytes| bytes.to_string()));
         say("unit_file", Some(unit.file_state.clone()).filter(|state| !state.is_empty()));
         Self {
@@ -85,6 +94,8 @@ impl Home {
             exit: unit.exit,
             restarts: unit.restarts,
             loops_until: probed.restarts.loops_until(case.now.boottime),
+            is_oneshot: unit.is_oneshot,
+            suspended: unit.suspended,
             evidence,
         }
     }
@@ -107,6 +118,8 @@ impl Home {
             exit: has_ended.then_some(Exit::Code(container.exit_code)),
             restarts: container.restarts,
             loops_until: probed.restarts.loops_until(case.now.boottime),
+            is_oneshot: false,
+            suspended: Duration::ZERO,
             evidence,
         }
     }
@@ -118,17 +131,21 @@ impl Home {
             Life::Restarting if case.policy.once => {
                 self.looping(&format!("waits to be started again, {} so far", self.restarts_in_words()))
             }
-            _ if self.loops_until.is_some() => self.looping("3 restarts in 10 min").until(self.loops_until),
-            Life::Absent(problem) if case.kind == crate::Kind::Service => self.never_started(case, problem),
-            Life::NotStarted if case.kind == crate::Kind::Service => {
-                self.never_started(case, "has no run in this boot that its keeper knows of")
+            Life::Up(_) if case.policy.once && self.has_just_restarted() => {
+                self.looping(&format!("was started again just now, {} so far", self.restarts_in_words()))
             }
+            Life::Up(_) | Life::Restarting | Life::EndedBadly { .. } if self.is_looping() => {
+                self.looping("3 restarts in 10 min").until(self.loops_until)
+            }
+            Life::Absent(problem) if case.kind == crate::Kind::Service => self.never_started(case, problem),
+            Life::NotStarted if case.kind == crate::Kind::Service => self.never_started(case, NO_RUN),
             Life::Absent(problem) => self.failed_probe(problem),
-            Life::NotStarted => self.failed_probe("has no run in this boot that its keeper knows of"),
+            Life::NotStarted => self.failed_probe(NO_RUN),
             Life::Unwell(problem) => self.failed_probe(problem),
             Life::Up(words) => Finding::new(Status::Healthy, Cause::SelfReported, words),
             Life::Restarting => self.crashed(false, "", ", waits to be started again"),
             Life::EndedBadly { is_oom, result } => self.crashed(*is_oom, result, ""),
+            Life::EndedWell if self.is_oneshot => self.done(),
             Life::EndedWell => self.stopped(case),
         };
         let since = self.since.map(|since| case.now.wall_before(since));
@@ -138,6 +155,32 @@ impl Home {
     /// With what was seen of it.
     pub(super) fn proved(&self, finding: Finding) -> Finding {
         self.evidence.iter().fold(finding, |finding, (key, value)| finding.with(key, value))
+    }
+
+    /// Whether several looks have shown a crash loop.
+    pub(super) const fn is_looping(&self) -> bool {
+        self.loops_until.is_some()
+    }
+
+    /// Whether it is to end by itself.
+    pub(super) const fn is_oneshot(&self) -> bool {
+        self.is_oneshot
+    }
+
+    /// Whether a report of this age was written in an earlier life than this one.
+    pub(super) fn began_after(&self, report_age: Duration) -> bool {
+        self.since.is_some_and(|since| since + self.suspended + TOLERANCE < report_age)
+    }
+
+    /// Whether a report of this age may be younger than this life.
+    pub(super) fn may_have_begun_before(&self, report_age: Duration) -> bool {
+        self.since.is_some_and(|since| report_age + TOLERANCE < since + self.suspended)
+    }
+
+    /// Its counter is set back only by a start by hand, and its run has only begun: it ended, and was started again.
+    fn has_just_restarted(&self) -> bool {
+        let has_looped = u64::try_from(LOOP_RESTARTS).is_ok_and(|restarts| self.restarts >= restarts);
+        has_looped && self.since.is_some_and(|since| since < SHORT_RUN)
     }
 
     /// Whether it ended, in whatever way.
@@ -154,7 +197,7 @@ impl Home {
         let exit = self.exit.map(|exit| format!(", last {}", exit.in_words())).unwrap_or_default();
         let message = format!("crash loop: {} {why}{exit}", self.what);
         Finding::new(Status::Fatal, Cause::CrashLooping, &message)
-            .because("its keeper starts it again and again, or gave up on it")
+            .because("it is started again and again, or was given up on")
     }
 
     fn crashed(&self, is_oom: bool, result: &str, after: &str) -> Finding {
@@ -182,6 +225,12 @@ impl Home {
             .because("it was stopped, and ended in success")
             .maybe_because(too_long)
             .until(left.map(|left| case.now.boottime + left))
+    }
+
+    /// What runs once, and ended in success, has done what it had to.
+    fn done(&self) -> Finding {
+        Finding::new(Status::Healthy, Cause::Finished, &format!("finished: {} ended in success", self.what))
+            .because("it runs once, and ended in success")
     }
 
     fn never_started(&self, case: &Case<'_>, problem: &str) -> Finding {

@@ -1,14 +1,11 @@
 //! One subject, one verdict: what a report says, where the service lives, and what looks from outside showed.
 
 use super::home::{Home, Life};
-use super::{Case, Finding, Told, by_report, outside};
+use super::{Case, Finding, Told, by_report, obstacle, outside};
 use crate::memory::Fate;
-use crate::{Cause, ProbeKind, UnitLoad};
-use health_reporter::State;
+use crate::{Cause, ProbeKind, UnitLoad, wording};
+use health_reporter::{State, Status};
 use std::time::Duration;
-
-/// Clocks and writes are this far apart at most.
-const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// The verdict on everything that is known of a subject.
 pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
@@ -20,43 +17,73 @@ pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
     let is_planned = settled.as_ref().is_some_and(|settled| settled.cause.is_planned());
     // Whatever was stopped on purpose does not answer either.
     let looks = if is_planned { Vec::new() } else { outside::findings(case) };
+    let until = earliest(settled.iter().chain(&looks));
     let settled = settled.filter(|settled| looks.is_empty() || settled.cause != Cause::NotObserved);
     let worst = settled.into_iter().chain(looks).reduce(worse);
-    worst.map(|worst| outside::proved(case, worst))
+    worst.map(|worst| outside::proved(case, worst).until(until))
+}
+
+/// When the first of them may change by time alone: whichever is shown now, that one may be shown then.
+fn earliest<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<Duration> {
+    findings.filter_map(|finding| finding.until).min()
 }
 
 /// The first of two that are equally bad: it knows more.
 fn worse(first: Finding, second: Finding) -> Finding {
-    let until = [first.until, second.until].into_iter().flatten().min();
-    let worse = if second.status > first.status { second } else { first };
-    worse.until(until)
+    if second.status > first.status { second } else { first }
 }
 
 /// A report that another user wrote than the one as whom its unit runs.
 fn strangers_report(case: &Case<'_>) -> Option<Finding> {
-    let told = Told::new(case).filter(|_| case.memory.obstacle.is_none())?;
-    let (file, unit) = (case.memory.owner_uid?, case.memory.probes.unit()?);
-    let owner =
-        unit.owner_uid.filter(|owner| file != 0 && *owner != file && unit.active.as_str() == "active")?;
-    // Whose process is seen is judged by that.
-    if matches!(told.fate(), Fate::Lives(_)) {
-        return None;
-    }
-    let problem = format!("refused: the file belongs to user {file}, its unit to user {owner}");
-    Some(
-        Finding::new(health_reporter::Status::Unknown, Cause::NotPermitted, &problem)
-            .because("the report may not be read or believed"),
-    )
+    let stranger = case.memory.stranger.as_ref().filter(|_| case.memory.obstacle.is_none())?;
+    Some(obstacle::unusable(case, stranger))
 }
 
 /// The report, or what its unit or container knows better.
 fn at_home(case: &Case<'_>, reported: Option<Finding>) -> Option<Finding> {
     let Some(home) = Home::of(case) else { return homeless(case, reported) };
     let alone = home.finding(case);
-    Some(match reported {
-        Some(reported) if !knows_better(case, &home, &alone, &reported) => home.proved(reported),
+    let until = earliest(reported.iter().chain([&alone]));
+    let told = match reported {
+        Some(_) if is_old_goodbye(case, &home) => since_its_start(case, &home, alone),
+        Some(reported) if !knows_better(case, &home, &alone, &reported) => {
+            home.proved(runs_without_report(&home, reported))
+        }
         _ => alone,
-    })
+    };
+    let until = until.into_iter().chain(told.until).min();
+    Some(told.until(until))
+}
+
+/// Who is expected to report is not excused by a unit that runs.
+fn runs_without_report(home: &Home, mut reported: Finding) -> Finding {
+    if reported.cause == Cause::NeverStarted && matches!(home.life, Life::Up(_)) {
+        reported.message = format!("no report since boot, though {} runs", home.what);
+    }
+    reported
+}
+
+/// Whether it said goodbye, and was started again since.
+fn is_old_goodbye(case: &Case<'_>, home: &Home) -> bool {
+    let told = Told::new(case).filter(|told| told.summary.state == State::Stopped);
+    matches!(home.life, Life::Up(_)) && told.is_some_and(|told| home.began_after(told.age))
+}
+
+/// It runs again, and has as long for its first report as for any other.
+fn since_its_start(case: &Case<'_>, home: &Home, alone: Finding) -> Finding {
+    let (Some(deadline), Some(up)) = (case.deadline(), home.since) else { return alone };
+    let left = deadline.saturating_sub(up);
+    if alone.status.is_bad() || !left.is_zero() {
+        let until = (!left.is_zero()).then(|| case.now.boottime + left);
+        return alone.because("its goodbye is of an earlier run").until(until);
+    }
+    let limit = wording::duration(deadline);
+    let message =
+        format!("no report since it was started {} ago, its deadline is {limit}", wording::duration(up));
+    let silent = Finding::new(Status::Error, Cause::Hung, &message)
+        .because("its goodbye is of an earlier run")
+        .because("it runs, and has not reported since its start");
+    home.proved(silent).since(Some(case.now.wall_before(up.saturating_sub(deadline))))
 }
 
 /// Its home cannot be looked at: a report suffices without.
@@ -79,30 +106,26 @@ fn homeless(case: &Case<'_>, reported: Option<Finding>) -> Option<Finding> {
     }
 }
 
-/// Whether the end of a unit or a container outweighs what the report says.
+/// Whether what became of a unit or a container outweighs what the report says.
 fn knows_better(case: &Case<'_>, home: &Home, alone: &Finding, reported: &Finding) -> bool {
-    if home.has_ended() && is_of_a_later_run(case, home) {
+    // A report that was written after its unit ended is another run's: somebody started it by hand.
+    if home.has_ended() && Told::new(case).is_some_and(|told| home.may_have_begun_before(told.age)) {
         return false;
     }
-    let says_nothing = reported.cause == Cause::NotObserved;
+    let (says_nothing, is_worse) = (reported.cause == Cause::NotObserved, alone.status > reported.status);
     match home.life {
-        _ if home.loops_until.is_some() => alone.status > reported.status,
-        Life::Up(_) | Life::Absent(_) | Life::NotStarted => says_nothing,
-        Life::EndedWell => says_nothing || ended_with_it(case, reported),
-        _ => alone.status > reported.status || says_nothing || is_vague(reported.cause),
+        Life::Up(_) => says_nothing || (is_worse && alone.cause == Cause::CrashLooping),
+        Life::Absent(_) | Life::NotStarted => says_nothing,
+        Life::EndedWell => says_nothing || ended_with_it(case, home, reported),
+        _ => is_worse || says_nothing || is_vague(reported.cause),
     }
-}
-
-/// A report that was written after its unit ended is another run's: somebody started it by hand.
-fn is_of_a_later_run(case: &Case<'_>, home: &Home) -> bool {
-    let ages = Told::new(case).map(|told| told.age).zip(home.since);
-    ages.is_some_and(|(report, home)| report + TOLERANCE < home)
 }
 
 /// Whether what the report says is nothing but the silence after a stop. A job's end and its deadline are its own.
-fn ended_with_it(case: &Case<'_>, reported: &Finding) -> bool {
+fn ended_with_it(case: &Case<'_>, home: &Home, reported: &Finding) -> bool {
     let told = Told::new(case);
-    if told.as_ref().is_some_and(|told| told.summary.state == State::Finished) {
+    let is_late_job = home.is_oneshot() && reported.cause == Cause::Overdue;
+    if is_late_job || told.as_ref().is_some_and(|told| told.summary.state == State::Finished) {
         return false;
     }
     let lives = told.is_some_and(|told| matches!(told.fate(), Fate::Lives(_)));

@@ -66,6 +66,8 @@ pub(super) fn proved(case: &Case<'_>, finding: Finding) -> Finding {
         let finding = finding.with(kind.as_str(), &format!("{shown}, looked for {}", took(probed)));
         match &probed.outcome {
             Ok(ProbeFacts::Zmq(zmq)) => socket(zmq, finding.with("endpoint", &zmq.endpoint)),
+            Ok(ProbeFacts::Http(http)) => finding
+                .maybe_with("certificate_left", http.certificate_left.map(wording::duration).as_deref()),
             _ => finding,
         }
     })
@@ -109,11 +111,13 @@ fn processes(found: &ProcessesFound) -> (Status, String) {
 /// The exit code is the health. That 1 is only a warning is believed of a program that speaks as a plug-in.
 fn command(command: &CommandFacts) -> (Status, String) {
     let says = perfdata::text(&command.output);
-    let is_plug_in = || perfdata::is_plug_in(&command.output);
+    let says_that = |words: &[&str]| perfdata::is_plug_in(&command.output, words);
     let (status, words) = match command.end {
         CommandEnd::Exited(0) => return (Status::Healthy, says.to_owned()),
-        CommandEnd::Exited(1) if is_plug_in() => return (Status::Warning, says.to_owned()),
-        CommandEnd::Exited(3) if is_plug_in() => return (Status::Unknown, says.to_owned()),
+        CommandEnd::Exited(1) if says_that(&["WARNING", "WARN"]) => {
+            return (Status::Warning, says.to_owned());
+        }
+        CommandEnd::Exited(3) if says_that(&["UNKNOWN"]) => return (Status::Unknown, says.to_owned()),
         CommandEnd::Exited(code) => (Status::Error, format!("exit {code}")),
         CommandEnd::Killed(signal) => (Status::Error, format!("killed by signal {signal}")),
         CommandEnd::TimedOut(after) => {
@@ -198,8 +202,10 @@ fn zmq(zmq: &ZmqFacts) -> (Status, String) {
     }
 }
 
+/// It lives; whether it is what it must be, nobody can say.
 fn old_version(zmq: &ZmqFacts, major: u8) -> (Status, String) {
-    (Status::Healthy, format!("{} speaks ZMTP {major}, which does not say what it is", zmq.endpoint))
+    let status = if zmq.wanted.is_some() { Status::Unknown } else { Status::Healthy };
+    (status, format!("{} speaks ZMTP {major}, which does not say what it is", zmq.endpoint))
 }
 
 fn alive(zmq: &ZmqFacts, socket: Option<&str>, mechanism: &str) -> (Status, String) {
@@ -215,7 +221,7 @@ fn alive(zmq: &ZmqFacts, socket: Option<&str>, mechanism: &str) -> (Status, Stri
     }
     if let Some(silence) = zmq.silence.filter(|silence| silence.lasted > silence.max) {
         let (lasted, max) = (wording::duration(silence.lasted), wording::duration(silence.max));
-        return (Status::Error, format!("{endpoint} sent no message for {lasted}, at most {max} are right"));
+        return (Status::Error, format!("{endpoint} sent no message for {lasted}, limit {max}"));
     }
     (Status::Healthy, socket.map_or_else(|| mechanism.to_owned(), str::to_owned))
 }

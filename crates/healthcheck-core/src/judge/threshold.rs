@@ -27,16 +27,15 @@ fn number(case: &Case<'_>, measured: &Measured, limits: &Limits) -> Finding {
     let shown = in_words(measured.measure, measured.measure.value);
     let finding = match due.first() {
         None => Finding::new(Status::Healthy, Cause::SelfReported, &shown).because("within its limits"),
-        Some(crossed) => beyond(case, measured.measure, crossed, limits),
+        Some(crossed) => beyond(case, measured.measure, crossed),
     };
     finding.with("value", &shown).until(until)
 }
 
-fn beyond(case: &Case<'_>, measure: Measure, crossed: &Crossed, limits: &Limits) -> Finding {
+fn beyond(case: &Case<'_>, measure: Measure, crossed: &Crossed) -> Finding {
     let (value, limit) = (in_words(measure, measure.value), in_words(measure, crossed.limit));
-    let side = if limits.is_bad_below { "at least" } else { "at most" };
     let lasted = case.now.boottime.saturating_sub(crossed.since_boottime);
-    Finding::new(crossed.status, Cause::Threshold, &format!("{value}, {side} {limit} is right"))
+    Finding::new(crossed.status, Cause::Threshold, &format!("{value}, limit {limit}"))
         .because("it is beyond its limit, for as long as the limit allows")
         .with("limit", &limit)
         .since(Some(case.now.wall_before(lasted)))

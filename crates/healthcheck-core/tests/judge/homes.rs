@@ -77,6 +77,10 @@ fn a_unit_alone_is_judged_by_its_life() {
         (gave_up, Fatal, CrashLooping),
         (stopped_badly, Error, Crashed),
         (unit(UnitActive::Activating, "auto-restart"), Fatal, CrashLooping),
+        (UnitFacts { restarts: 3, ..unit(UnitActive::Active, "running") }, Fatal, CrashLooping),
+        (UnitFacts { restarts: 3, ..unit(UnitActive::Activating, "start") }, Fatal, CrashLooping),
+        (old(UnitFacts { restarts: 9, ..unit(UnitActive::Active, "running") }), Healthy, SelfReported),
+        (UnitFacts { is_oneshot: true, ..unit(UnitActive::Inactive, "dead") }, Healthy, Finished),
         (never, Error, NeverStarted),
         (not_found, Error, NeverStarted),
     ] {
@@ -172,6 +176,90 @@ fn f14_a_crash_loop_is_told_from_a_stop_and_counted_by_differences() {
 }
 
 #[test]
+fn f14_a_stop_ends_a_crash_loop() {
+    let mut world = World::new().with_home("camera");
+    for restarts in [0, 3] {
+        world.see_unit("camera", UnitFacts { restarts, ..unit(UnitActive::Active, "running") });
+    }
+    assert_eq!(world.judged("camera"), (Fatal, CrashLooping));
+    world.see_unit("camera", UnitFacts { restarts: 3, ..unit(UnitActive::Inactive, "dead") });
+    assert_eq!(world.judged("camera"), (Healthy, Stopped));
+}
+
+#[test]
+fn a_goodbye_of_an_earlier_run_excuses_nothing() {
+    let up = |seconds: f64| UnitFacts {
+        since: Some(Duration::from_secs_f64(seconds)),
+        main_pid: Some(77),
+        ..unit(UnitActive::Active, "running")
+    };
+    let mut world = World::new().with_home("camera");
+    let goodbye = |world: &World, age| {
+        world.beat(age).by(Gone).says(|r| {
+            (r.state, r.deadline_s) = (Life::Stopped, Some(30.0));
+        })
+    };
+    world.see("camera", goodbye(&world, 20.0));
+    world.see_unit("camera", up(60.0));
+    assert_eq!(world.judged("camera"), (Healthy, Stopped), "it said goodbye, and its unit is about to end");
+    world.see_unit("camera", up(10.0));
+    assert_eq!(world.judged("camera"), (Healthy, SelfReported), "started again");
+    let left = world.deadline("camera").unwrap();
+    assert_eq!(left, 20.0);
+    let refused = ProbeFacts::Tcp(healthcheck_core::Connection {
+        address: "a:1".into(),
+        outcome: Err(healthcheck_core::Unanswered::Refused),
+    });
+    world.observe("camera", Ok(Facts::Probe(refused.clone())));
+    assert_eq!(world.judged("camera"), (Error, ProbeFailed), "and is looked at again");
+    world.wait("camera", left);
+    assert_eq!(world.judged("camera"), (Error, Hung), "it had its time for a first report");
+    world.see("camera", world.beat(0.0));
+    assert_eq!(world.judged("camera"), (Error, ProbeFailed));
+}
+
+#[test]
+fn a_job_of_a_timer_is_done_and_not_stopped() {
+    let done = || UnitFacts { is_oneshot: true, ..unit(UnitActive::Inactive, "dead") };
+    let mut world = World::new().with_home("backup");
+    world.see_unit("backup", done());
+    world.wait("backup", DAY);
+    assert_eq!(world.judged("backup"), (Healthy, Finished));
+    world.see("backup", world.plain(300.0));
+    world.see_unit("backup", done());
+    assert_eq!(world.judged("backup"), (Error, Overdue), "its own deadline counts");
+}
+
+#[test]
+fn a_suspended_machine_excuses_no_crash() {
+    let hours = |hours: f64| Duration::from_secs_f64(hours * HOUR);
+    let mut world = World::new().expecting("camera");
+    world.now.boottime = hours(20.0);
+    // It stopped well before the suspend, was started by hand, and crashed: systemd's clock stood still meanwhile.
+    world.see("camera", world.beat(8.0 * HOUR).by(Gone));
+    let stopped = UnitFacts {
+        since: Some(hours(0.1)),
+        suspended: hours(8.0),
+        main_pid: Some(77),
+        ..unit(UnitActive::Inactive, "dead")
+    };
+    world.see_unit("camera", stopped);
+    assert_eq!(world.judged("camera"), (Error, Crashed));
+}
+
+#[test]
+fn the_end_of_grace_is_not_forgotten() {
+    let mut world = World::new().expecting("camera");
+    world.now.boottime = Duration::from_secs(10);
+    world.see("camera", missing());
+    world.see_unit("camera", unit(UnitActive::Active, "running"));
+    assert_eq!(world.judged("camera"), (Healthy, SelfReported));
+    let left = world.deadline("camera").unwrap();
+    world.wait("camera", left);
+    assert_eq!(world.judged("camera"), (Error, NeverStarted));
+}
+
+#[test]
 fn a_stop_that_was_not_taken_back_is_a_warning_in_the_end() {
     let mut world = World::new().with_home("camera");
     world.see_unit("camera", unit(UnitActive::Inactive, "dead"));
@@ -240,6 +328,8 @@ fn a_report_of_another_user_than_the_unit_is_refused() {
     assert_eq!(world.judged("camera"), (Healthy, SelfReported));
     world.see_unit("camera", owned(UID + 1));
     assert_eq!(world.judged("camera"), (Unknown, NotPermitted));
+    world.wait("camera", 301.0);
+    assert_eq!(world.judged("camera"), (Error, NotPermitted), "expected, and unknown for too long");
     world.see("camera", world.plain(1.0).change(|file| file.owner_uid = 0));
     assert_eq!(world.judged("camera"), (Healthy, SelfReported), "root may write for anybody");
 }

@@ -89,7 +89,7 @@ fn f2_a_probe_is_as_what_it_showed() {
         (tcp(Ok(())), Healthy, "127.0.0.1:5432 accepts"),
         (tcp(Err(Unanswered::Refused)), Error, "127.0.0.1:5432 refused"),
         (old(Some(SECOND)), Healthy, "1 s old"),
-        (old(Some(SECOND * 61)), Error, "/b is 1 min 1 s old, at most 1 min are right"),
+        (old(Some(SECOND * 61)), Error, "/b is 1 min 1 s old, limit 1 min"),
         (old(None), Error, "/b is not there"),
         (found(0), Error, "no process syncthing"),
         (found(2), Healthy, "2 processes"),
@@ -108,8 +108,13 @@ fn f2_an_endpoint_is_as_what_was_found_there() {
         (zmq(alive("PUB")), Healthy, "PUB"),
         (zmq(curve), Healthy, "CURVE"),
         (
-            zmq(ZmqSight::OldVersion(1)),
+            ZmqFacts { wanted: None, ..zmq(ZmqSight::OldVersion(2)) },
             Healthy,
+            "tcp://127.0.0.1:5556 speaks ZMTP 2, which does not say what it is",
+        ),
+        (
+            zmq(ZmqSight::OldVersion(1)),
+            Unknown,
             "tcp://127.0.0.1:5556 speaks ZMTP 1, which does not say what it is",
         ),
         (zmq(alive("REP")), Error, "tcp://127.0.0.1:5556 is a REP, not a PUB"),
@@ -130,7 +135,7 @@ fn f2_an_endpoint_is_as_what_was_found_there() {
         (
             ZmqFacts { silence: silence(31), ..zmq(alive("PUB")) },
             Error,
-            "tcp://127.0.0.1:5556 sent no message for 31 s, at most 30 s are right",
+            "tcp://127.0.0.1:5556 sent no message for 31 s, limit 30 s",
         ),
     ] {
         let cause = if status == Healthy { SelfReported } else { ProbeFailed };
@@ -182,6 +187,37 @@ fn failing_to_look_is_never_down() {
     assert_eq!(world.judged("db"), (Error, ProbeUnavailable), "expected, and unknown for too long");
     world.observe("db", Ok(Facts::Probe(exited(0, ""))));
     assert_eq!(world.judged("db"), (Healthy, SelfReported));
+}
+
+#[test]
+fn a_look_is_shown_also_where_an_instance_stands_for_the_report() {
+    let failing = || Ok(Facts::Probe(exited(2, "")));
+    for look_first in [true, false] {
+        let mut world = looked_at("camera");
+        if look_first {
+            world.observe("camera", failing());
+        }
+        world.see("camera", missing());
+        world.see("camera@2", world.beat(0.0));
+        if !look_first {
+            world.observe("camera", failing());
+        }
+        let snapshot = world.snapshot();
+        assert_eq!((snapshot.overall_status, snapshot.counts.total), (Error, 2), "look first: {look_first}");
+    }
+}
+
+#[test]
+fn the_days_left_on_a_certificate_are_told() {
+    let mut world = looked_at("site");
+    let ending = HttpFacts { certificate_left: Some(SECOND * 86_400 * 90), ..http(200) };
+    world.observe("site", Ok(Facts::Probe(ProbeFacts::Http(ending))));
+    let view = world.view("site");
+    assert_eq!(view.subject.evidence.get("certificate_left"), Some("90 d"));
+    assert_eq!(
+        (&*view.subject.metrics[0].label, view.subject.metrics[0].value),
+        ("certificate_left", 7_776_000.0)
+    );
 }
 
 #[test]

@@ -64,6 +64,22 @@ fn f13_a_limit_must_be_passed_for_its_time_and_left_for_good() {
 }
 
 #[test]
+fn time_in_which_nobody_looked_does_not_count() {
+    let mut world = limited(Quantity::Disk, disk());
+    world.measure("disk /", Quantity::Disk, 0.96);
+    world.pass(3_600.0);
+    assert_eq!(world.measure("disk /", Quantity::Disk, 0.96), WELL);
+    world.pass(600.0);
+    assert_eq!(world.measure("disk /", Quantity::Disk, 0.96), WORRIES);
+    world.pass(3_600.0);
+    assert_eq!(
+        world.measure("disk /", Quantity::Disk, 0.96),
+        WORRIES,
+        "what was bad is not well because of that"
+    );
+}
+
+#[test]
 fn time_alone_makes_it_bad_at_the_right_moment() {
     let mut world = limited(Quantity::Disk, disk());
     world.measure("disk /", Quantity::Disk, 0.96);
@@ -80,7 +96,7 @@ fn a_single_look_does_not_wait() {
     world.policy.once = true;
     assert_eq!(world.measure("memory", Quantity::Memory, 0.96), WORRIES);
     let verdict = world.state.verdict(&Subject::new(Kind::Resource, "memory")).unwrap();
-    assert_eq!(verdict.message, "96 %, at most 95 % is right");
+    assert_eq!(verdict.message, "96 %, limit 95 %");
 }
 
 #[test]

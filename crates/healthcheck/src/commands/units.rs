@@ -62,7 +62,10 @@ impl FoundUnits {
         for unit in manager.troubled(TIMEOUT).await? {
             if !self.0.values().any(|found| found.unit == unit) {
                 let subject = Subject::service(service_of(&unit, config.project.as_deref()));
-                self.0.entry(subject).or_insert(Found { unit, rule: Rule::Troubled });
+                // Another unit is that service already: this one goes by its own whole name.
+                let is_taken = self.0.contains_key(&subject);
+                let subject = if is_taken { Subject::service(&unit) } else { subject };
+                self.0.insert(subject, Found { unit, rule: Rule::Troubled });
             }
         }
         Ok(())
@@ -81,8 +84,8 @@ impl FoundUnits {
         let Some(found) = self.0.get(&observation.subject) else { return true };
         let Ok(Facts::Probe(ProbeFacts::Unit(unit))) = &observation.outcome else { return true };
         match found.rule {
-            Rule::Cgroup | Rule::Troubled => true,
-            Rule::Pattern => unit.load != UnitLoad::NotFound,
+            Rule::Troubled => true,
+            Rule::Cgroup | Rule::Pattern => unit.load != UnitLoad::NotFound,
             Rule::Namesake { pid } => unit.main_pid.is_some_and(|main| u64::from(main) == pid),
         }
     }
@@ -101,7 +104,9 @@ fn find(state: &State, config: &Config, bus: &Bus, subject: &Subject) -> Option<
         let unit = systemd::unit_of_process(Path::new("/proc"), bus, pid)?;
         return Some(Found { unit, rule: Rule::Cgroup });
     }
-    if let Some(project) = &config.project {
+    // What runs several times has one unit of this name: which of them that is nobody knows.
+    let is_instance = subject.service_type() != &*subject.name;
+    if let Some(project) = config.project.as_ref().filter(|_| !is_instance) {
         let unit = format!("{}@{project}.service", subject.service_type());
         return Some(Found { unit, rule: Rule::Pattern });
     }

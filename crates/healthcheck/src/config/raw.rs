@@ -170,10 +170,10 @@ pub(crate) enum RawLook {
         /// A URL that must answer with success
         #[schemars(required, example = &"https://example.org/health")]
         url: Option<String>,
-        /// The status code that it must answer with; otherwise any of 200 to 299
+        /// The status code that it must answer with, after at most three redirects; otherwise any of 200 to 299
         #[schemars(example = 204)]
         status: Option<i64>,
-        /// Text that the body must have in it
+        /// Text that the body must have in it, within its first 256 KiB
         #[schemars(example = &"ready")]
         body: Option<String>,
         /// The only authority that is trusted, as a PEM file; otherwise those of the system
@@ -200,13 +200,14 @@ pub(crate) enum RawLook {
     },
     /// Looks for a process
     Process {
-        /// The name of a process that must run
+        /// The name of a program, or of a script, that must run; a pattern with * and ?; or part of its command line if
+        /// there is a blank or a / in it
         #[schemars(required, example = &"syncthing")]
         process: Option<String>,
     },
     /// Asks systemd
     Unit {
-        /// A systemd unit that must be active
+        /// A systemd unit that must run; one that was stopped and ended in success is a warning after `stopped_after`
         #[schemars(required, example = &"ssh.service")]
         unit: Option<String>,
     },
@@ -223,7 +224,7 @@ pub(crate) enum RawLook {
 pub(crate) struct RawResources {
     /// Used share of memory
     pub(crate) memory: RawThreshold<ShareText>,
-    /// Busy share of all processors
+    /// Busy share of all processors; a single look measures it with --sample
     pub(crate) cpu: RawThreshold<ShareText>,
     /// Used share of a file system
     pub(crate) disk: RawThreshold<ShareText>,
@@ -256,7 +257,7 @@ pub(crate) struct RawThreshold<T> {
     pub(crate) error: Option<T>,
     /// Back on this side it is well again; where it is not written, the limit itself
     pub(crate) clear: Option<T>,
-    /// How long it must be beyond a limit
+    /// How long it must be beyond a limit; a single look does not wait
     #[serde(rename = "for")]
     pub(crate) hold: Option<DurationText>,
 }

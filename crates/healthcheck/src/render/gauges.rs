@@ -1,7 +1,9 @@
 //! The numbers of the machine as one list, in the units in which people and monitoring systems read them.
 
 use super::Picture;
-use healthcheck_core::{Capacity, Descriptors, Disk, Inodes, Kind, Limits, Quantity, Resources, SubjectView};
+use healthcheck_core::{
+    Capacity, Descriptors, Disk, Inodes, Kind, Limits, Load, Quantity, Resources, SubjectView,
+};
 
 /// One number of the machine.
 pub(super) struct Gauge<'a> {
@@ -60,7 +62,7 @@ fn single(resources: &Resources) -> Vec<Observed<'_>> {
         (Quantity::Cpu, resources.cpu_ratio),
         (Quantity::Memory, resources.memory.map(Capacity::used_ratio)),
         (Quantity::Swap, resources.swap.map(Capacity::used_ratio)),
-        (Quantity::Load, resources.load.map(|load| load.one / whole(load.cores.max(1)))),
+        (Quantity::Load, resources.load.map(Load::per_core)),
         (Quantity::PressureCpu, resources.pressure.cpu_ratio),
         (Quantity::PressureMemory, resources.pressure.memory_ratio),
         (Quantity::PressureIo, resources.pressure.io_ratio),

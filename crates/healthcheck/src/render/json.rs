@@ -415,7 +415,7 @@ mod tests {
         let resources = &shown(&picture)["resources"];
         assert_eq!(resources["cpu"], json!({"busy_ratio": 0.12}));
         assert_eq!(resources["pressure"], json!({"cpu": 0.0, "io": 0.002}));
-        assert_eq!(resources["load"]["per_core"], 0.15);
+        assert_eq!(resources["load"]["per_core"], 0.2);
         assert_eq!(
             (&resources["disks"][0]["type"], &resources["disks"][0]["inodes_used_ratio"]),
             (&json!("ext4"), &json!(0.1))

@@ -100,7 +100,7 @@ pub(super) fn resources() -> Resources {
     Resources {
         memory: Some(Capacity { total_bytes: 1_000, available_bytes: 590 }),
         swap: Some(Capacity { total_bytes: 1_000, available_bytes: 1_000 }),
-        load: Some(Load { one: 0.4, five: 0.3, fifteen: 0.2, cores: 2 }),
+        load: Some(Load { one: 0.7, five: 0.4, fifteen: 0.2, cores: 2 }),
         cpu_ratio: Some(0.12),
         pressure: Pressure { cpu_ratio: Some(0.0), memory_ratio: None, io_ratio: Some(0.002) },
         disks: vec![disk("/", 63)],

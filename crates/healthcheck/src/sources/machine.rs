@@ -166,7 +166,7 @@ impl Seen {
             (Quantity::Memory, memory.map(Capacity::used_ratio)),
             (Quantity::Swap, swap.map(Capacity::used_ratio)),
             (Quantity::Cpu, *cpu_ratio),
-            (Quantity::Load, load.map(for_each_core)),
+            (Quantity::Load, load.map(Load::per_core)),
             (Quantity::PressureCpu, pressure.cpu_ratio),
             (Quantity::PressureMemory, pressure.memory_ratio),
             (Quantity::PressureIo, pressure.io_ratio),
@@ -194,11 +194,6 @@ impl Seen {
         let sensors = self.resources.temperatures.iter();
         sensors.map(move |sensor| (name(&sensor.name), Quantity::Temperature, sensor.celsius))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "there are not so many")]
-fn for_each_core(load: Load) -> f64 {
-    load.five / load.cores.max(1) as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a limit needs no more digits")]

@@ -133,8 +133,7 @@ impl Memory {
 impl Load {
     fn of(load: healthcheck_core::Load) -> Self {
         let healthcheck_core::Load { one, five, fifteen, cores } = load;
-        let processors = f64::from(u32::try_from(cores.max(1)).unwrap_or(u32::MAX));
-        Self { one, five, fifteen, cores, per_core: rounded(five / processors) }
+        Self { one, five, fifteen, cores, per_core: rounded(load.per_core()) }
     }
 }
 

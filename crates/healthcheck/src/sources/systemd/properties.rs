@@ -37,6 +37,8 @@ impl<'m> Properties<'m> {
             is_restarted: is_restarted(self.word("Restart"), self.word("Result")),
             since: self.since(active, now),
             last_run: self.last_run(),
+            suspended: Duration::ZERO,
+            is_oneshot: self.word("Type") == "oneshot",
             was_active: self.was_active(),
             status_text: self.text("StatusText").and_then(one_line),
             memory_bytes: self.number("MemoryCurrent"),
