@@ -18,6 +18,8 @@ pub struct UnitFacts {
     pub sub: String,
     /// `Result`: `success`, `exit-code`, `signal`, `watchdog`, `oom-kill`, `start-limit-hit`, …
     pub result: String,
+    /// Whether it is there to do one thing and to end: `Type` is `oneshot`.
+    pub is_oneshot: bool,
     /// How its main process ended last, where it ended.
     pub exit: Option<Exit>,
     /// Its main process, or the last one: `ExecMainPID`.
@@ -26,12 +28,10 @@ pub struct UnitFacts {
     pub restarts: u64,
     /// Whether systemd starts it again after a failure: `Restart` is `always`, `on-failure` and the like.
     pub is_restarted: bool,
-    /// How long its `ActiveState` is what it is.
+    /// How long its `ActiveState` is what it is, without the time that the machine was suspended.
     pub since: Option<Duration>,
     /// How long the machine was suspended in this boot: `since` may be that much longer.
     pub suspended: Duration,
-    /// Whether its `Type` is `oneshot`: it is to end by itself.
-    pub is_oneshot: bool,
     /// How long its main process ran, where it ended.
     pub last_run: Option<Duration>,
     /// Whether it was active in this boot.

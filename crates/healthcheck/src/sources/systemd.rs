@@ -9,7 +9,7 @@ pub(crate) use cgroup::unit_of_process;
 
 use door::{Door, Environment};
 use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};
-use properties::Properties;
+use properties::{Clock, Properties};
 use std::time::Duration;
 use tokio::time::timeout;
 use zbus::message::Message;
@@ -116,7 +116,7 @@ impl Manager {
         let body = reply.body();
         let shown =
             body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
-        Ok(Properties::new(shown).unit(name, monotonic(), self.default_owner))
+        Ok(Properties::new(shown).unit(name, Clock::now(), self.default_owner))
     }
 
     /// The names of all units that failed, or that are started again and again.
@@ -222,12 +222,6 @@ fn path_label(name: &str) -> String {
         _ => format!("_{byte:02x}"),
     };
     name.bytes().enumerate().map(part).collect()
-}
-
-/// The clock of systemd's time stamps.
-fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::try_from(now).unwrap_or_default()
 }
 
 #[cfg(test)]

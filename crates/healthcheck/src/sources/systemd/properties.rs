@@ -1,6 +1,7 @@
 //! What the properties of a unit say; whatever is absent or of another type is not known.
 
 use healthcheck_core::{Exit, UnitActive, UnitFacts, UnitLoad};
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::time::Duration;
 use zbus::Variant;
@@ -9,6 +10,23 @@ use zbus::Variant;
 const MAX_WORD: usize = 64;
 const MAX_STATUS: usize = 512;
 const NO_USER: u64 = 0xffff_ffff;
+
+/// The clock of systemd's time stamps. It stands still while the machine is suspended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) monotonic: Duration,
+    /// How long it has stood still in this boot.
+    pub(super) suspended: Duration,
+}
+
+impl Clock {
+    pub(super) fn now() -> Self {
+        let read = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
+        // In this order, so that whoever never was suspended is at zero, and not by what passes between the two.
+        let (boottime, monotonic) = (read(ClockId::Boottime), read(ClockId::Monotonic));
+        Self { monotonic, suspended: boottime.saturating_sub(monotonic) }
+    }
+}
 
 /// The properties of a unit, of all its interfaces.
 #[derive(Debug)]
@@ -19,8 +37,8 @@ impl<'m> Properties<'m> {
         Self(shown)
     }
 
-    /// The facts about the unit that was asked for by `name`, at the instant `now` of the monotonic clock.
-    pub(super) fn unit(&self, name: &str, now: Duration, default_owner: Option<u32>) -> UnitFacts {
+    /// The facts about the unit that was asked for by `name`.
+    pub(super) fn unit(&self, name: &str, clock: Clock, default_owner: Option<u32>) -> UnitFacts {
         let active = UnitActive::from_word(self.word("ActiveState"));
         UnitFacts {
             name: health_reporter::bounded(self.text("Id").unwrap_or(name), super::MAX_NAME),
@@ -28,6 +46,7 @@ impl<'m> Properties<'m> {
             active,
             sub: self.bounded_word("SubState"),
             result: self.bounded_word("Result"),
+            is_oneshot: self.word("Type") == "oneshot",
             exit: self.exit(),
             main_pid: self
                 .number("ExecMainPID")
@@ -35,7 +54,8 @@ impl<'m> Properties<'m> {
                 .filter(|pid| *pid > 0),
             restarts: self.number("NRestarts").unwrap_or(0),
             is_restarted: is_restarted(self.word("Restart"), self.word("Result")),
-            since: self.since(active, now),
+            since: self.since(active, clock.monotonic),
+            suspended: clock.suspended,
             last_run: self.last_run(),
             suspended: Duration::ZERO,
             is_oneshot: self.word("Type") == "oneshot",

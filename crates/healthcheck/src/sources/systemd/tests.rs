@@ -120,7 +120,7 @@ mod facts {
     use super::*;
     use healthcheck_core::Exit;
 
-    const NOW: Duration = Duration::from_secs(1000);
+    const NOW: Clock = Clock { monotonic: Duration::from_secs(1000), suspended: Duration::from_secs(7200) };
 
     /// As systemd 252 shows a service whose main process was killed, and that was given up after its restarts.
     fn killed() -> HashMap<&'static str, Variant<'static>> {
@@ -169,6 +169,7 @@ mod facts {
         assert_eq!((facts.result.as_str(), facts.exit), ("signal", Some(Exit::Signal(9))));
         assert_eq!((facts.main_pid, facts.restarts, facts.is_restarted), (Some(4242), 4, true));
         assert_eq!((facts.since, facts.was_active), (Some(Duration::from_secs(9)), true));
+        assert_eq!((facts.suspended, facts.is_oneshot), (Duration::from_secs(7200), false));
         assert_eq!((facts.memory_bytes, facts.cpu_s, facts.watchdog), (None, Some(1.5), None));
         assert_eq!((facts.status_text, facts.file_state.as_str()), (None, "enabled"));
         assert_eq!(facts.owner_uid, Some(0));
@@ -197,6 +198,21 @@ mod facts {
         assert_eq!(since("maintenance"), 8);
         let future = with([("InactiveEnterTimestampMonotonic", Variant::new(5_000_000_000_u64))]);
         assert_eq!(future.since, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_job_that_ends_is_told_from_what_stays() {
+        let is_oneshot = |kind: &'static str| with([("Type", Variant::new(kind))]).is_oneshot;
+        assert!(is_oneshot("oneshot") && !is_oneshot("simple") && !is_oneshot(""));
+    }
+
+    #[test]
+    fn the_time_of_suspension_is_what_the_monotonic_clock_lacks() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let clock = Clock::now();
+        let both = (clock.monotonic + clock.suspended).as_secs_f64();
+        assert!((uptime - 0.1..uptime + 60.0).contains(&both), "{clock:?}, and up for {uptime} s");
     }
 
     #[test]
