@@ -11,7 +11,7 @@ use door::{Door, Environment};
 use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};
 use properties::{Clock, Properties};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zbus::message::Message;
 use zbus::{Connection, OwnedObjectPath, fdo};
 
@@ -19,6 +19,8 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "/org/freedesktop/systemd1";
 /// More bad units than anybody reads; a machine that has them is bad enough with these.
 const MAX_TROUBLED: usize = 256;
+/// Services that are asked whether it is for the first time that they are started.
+const MAX_STARTING: usize = 64;
 /// Longer names are none: `UNIT_NAME_MAX`.
 const MAX_NAME: usize = 255;
 const MAX_ERROR: usize = 200;
@@ -121,6 +123,22 @@ impl Manager {
 
     /// The names of all units that failed, or that are started again and again.
     pub(crate) async fn troubled(&self, patience: Duration) -> Result<Vec<String>, ProbeError> {
+        let deadline = Instant::now() + patience;
+        let (mut names, starting) = self.bad_or_starting(patience).await?;
+        for name in starting {
+            // One that cannot be asked is looked at like the bad ones: that tells why.
+            let unit = self.unit(&name, deadline.saturating_duration_since(Instant::now())).await;
+            if !unit.is_ok_and(|unit| unit.restarts == 0) {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        names.truncate(MAX_TROUBLED);
+        Ok(names)
+    }
+
+    /// The units that are bad whatever else there is to them, and the services that are just being started.
+    async fn bad_or_starting(&self, patience: Duration) -> Result<(Vec<String>, Vec<String>), ProbeError> {
         let manager = "org.freedesktop.systemd1.Manager";
         let states = ["failed", "activating"].as_slice();
         let reply = self.call(MANAGER, manager, "ListUnitsFiltered", &states, patience).await;
@@ -128,10 +146,9 @@ impl Manager {
         let body = reply.body();
         let units: Vec<Listed<'_>> =
             body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
-        let mut names: Vec<String> = units.iter().filter(|unit| is_troubled(unit)).map(listed_name).collect();
-        names.sort_unstable();
-        names.truncate(MAX_TROUBLED);
-        Ok(names)
+        let bad = units.iter().filter(|unit| is_bad(unit)).map(listed_name).collect();
+        let starting = units.iter().filter(|unit| !is_bad(unit) && is_service(unit));
+        Ok((bad, starting.take(MAX_STARTING).map(listed_name).collect()))
     }
 
     async fn call<B>(
@@ -181,8 +198,12 @@ enum Trouble {
 type Listed<'m> =
     (&'m str, &'m str, &'m str, &'m str, &'m str, &'m str, OwnedObjectPath, u32, &'m str, OwnedObjectPath);
 
-fn is_troubled((_, _, _, active, sub, ..): &Listed<'_>) -> bool {
-    *active == "failed" || matches!(*sub, "auto-restart" | "auto-restart-queued")
+fn is_bad((_, _, _, active, sub, ..): &Listed<'_>) -> bool {
+    *active == "failed" || sub.starts_with("auto-restart")
+}
+
+fn is_service((name, ..): &Listed<'_>) -> bool {
+    name.ends_with(".service")
 }
 
 fn listed_name((name, ..): &Listed<'_>) -> String {

@@ -76,7 +76,23 @@ fn each_end_of_a_service_is_told() {
         (once.active, once.sub.as_str(), once.exit),
         (UnitActive::Active, "exited", Some(Exit::Code(0)))
     );
+    assert!(once.is_oneshot && !loops.is_oneshot);
     assert_eq!(troubled(&bus), ["exits.service", "killed.service", "loops.service"]);
+}
+
+/// Most of the time it is starting, and only for a moment between two starts it waits.
+#[test]
+fn what_fails_in_its_start_again_and_again_is_in_trouble_also_while_it_starts() {
+    let systemd = Systemd::of_a_user();
+    let slow =
+        "ExecStart=true\nExecStartPre=sh -c 'test -e %t/again && exec sleep 1000; touch %t/again; exit 1'";
+    systemd.has_unit("loops.service", &format!("[Service]\n{slow}\nRestart=always\nRestartSec=0\n"));
+    systemd.has_unit("slow.service", "[Service]\nExecStartPre=sleep 1000\nExecStart=true\n");
+    systemd.systemctl(&["start", "--no-block", "loops", "slow"]);
+    systemd.becomes("slow", "SubState", "start-pre");
+    systemd.becomes("loops", "NRestarts", "1");
+    systemd.becomes("loops", "SubState", "start-pre");
+    assert_eq!(troubled(&systemd.private()), ["loops.service"]);
 }
 
 #[test]
