@@ -21,13 +21,28 @@ pub(crate) fn unit_of_cgroup(bus: &Bus, cgroup: &str) -> Option<String> {
         let mut fields = line.splitn(3, ':');
         matches!((fields.next(), fields.next()), (Some("0"), Some("")) | (Some(_), Some("name=systemd")))
     };
-    let unit = if *bus == Bus::System { outermost } else { innermost };
+    let unit = match bus {
+        Bus::System => outermost,
+        Bus::User => of_user,
+        Bus::Address(_) => innermost,
+    };
     cgroup.lines().filter(is_systemd).find_map(|line| unit(line.splitn(3, ':').nth(2)?))
 }
 
 /// What the manager of the machine started: whatever a login manager or a scope is the root of is not its own.
 fn outermost(path: &str) -> Option<String> {
-    let group = groups(path).find(|group| is_service(group) || is_scope(group))?;
+    first(groups(path))
+}
+
+/// What the manager of a user started: it is below that one.
+fn of_user(path: &str) -> Option<String> {
+    let groups: Vec<_> = groups(path).collect();
+    let manager = groups.iter().rposition(|group| is_login(group))?;
+    first(groups.into_iter().skip(manager + 1))
+}
+
+fn first<'p>(mut groups: impl Iterator<Item = &'p str>) -> Option<String> {
+    let group = groups.find(|group| is_service(group) || is_scope(group))?;
     (is_service(group) && !is_login(group)).then(|| group.to_owned())
 }
 

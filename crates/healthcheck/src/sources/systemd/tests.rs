@@ -33,11 +33,16 @@ mod groups {
     const DELETED: &str = "0::/system.slice/core.service (deleted)\n";
     const ESCAPED: &str = "0::/system.slice/_cpu.service\n";
 
-    #[track_caller]
+    const NESTED: &str = "0::/user.slice/user@1000.service/app.slice/box.service/payload/web.service\n";
+
+    /// For the manager of the machine, and for one at an address.
     fn units(cgroup: &str) -> (Option<String>, Option<String>) {
-        let user = unit_of_cgroup(&Bus::User, cgroup);
-        assert_eq!(user, unit_of_cgroup(&Bus::Address("unix:path=/x".to_owned()), cgroup));
-        (unit_of_cgroup(&Bus::System, cgroup), user)
+        let at_address = unit_of_cgroup(&Bus::Address("unix:path=/x".to_owned()), cgroup);
+        (unit_of_cgroup(&Bus::System, cgroup), at_address)
+    }
+
+    fn unit_of_user(cgroup: &str) -> Option<String> {
+        unit_of_cgroup(&Bus::User, cgroup)
     }
 
     fn some(name: &str) -> Option<String> {
@@ -65,6 +70,10 @@ mod groups {
         assert_eq!(units(SESSION), (None, None));
         assert_eq!(units(APP), (None, None));
         assert_eq!(units(OWN_INIT), (None, None));
+        assert_eq!((unit_of_user(USER), unit_of_user(NESTED)), (some("camera.service"), some("box.service")));
+        for other in [V2, V1, HYBRID, DELEGATED, SESSION, APP, OWN_INIT, NSPAWN, MACHINE_SCOPE, DOCKER] {
+            assert_eq!(unit_of_user(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -96,7 +105,7 @@ mod groups {
             &long,
         ];
         for text in hostile {
-            assert_eq!(units(text), (None, None), "{text:?}");
+            assert_eq!((units(text), unit_of_user(text)), ((None, None), None), "{text:?}");
         }
         let deep = "0::".to_owned() + &"/a".repeat(100_000) + "/b.service";
         assert_eq!(units(&deep).0, some("b.service"));
