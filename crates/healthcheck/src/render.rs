@@ -57,6 +57,8 @@ pub(crate) struct Remark {
     pub(crate) about: &'static str,
     pub(crate) status: Status,
     pub(crate) message: String,
+    /// Whether the whole is as bad as this; a report suffices where its unit could not be looked at.
+    pub(crate) counts: bool,
 }
 
 impl Picture {
@@ -66,7 +68,11 @@ impl Picture {
         if self.snapshot.has_nothing_to_judge() {
             return Status::Unknown;
         }
-        self.remarks.iter().map(|remark| remark.status).fold(judged, Status::max)
+        self.remarks
+            .iter()
+            .filter(|remark| remark.counts)
+            .map(|remark| remark.status)
+            .fold(judged, Status::max)
     }
 
     /// The subjects of one kind that are no services.

@@ -83,7 +83,7 @@ fn outside(config: &Config, state: &State) -> Outside {
 fn nothing_seen(looks: Vec<Look>, is_with_systemd: bool, error: &io::Error) -> Outside {
     let observations = looks.into_iter().map(|look| look.failed(error)).collect();
     let message = format!("cannot look from outside: {error}");
-    let remark = Remark { about: "outside", status: Status::Unknown, message };
+    let remark = Remark { about: "outside", status: Status::Unknown, message, counts: false };
     Outside { is_with_systemd, observations, remark: Some(remark) }
 }
 
@@ -93,13 +93,14 @@ async fn look_outside(config: &Config, state: &State, mut looks: Vec<Look>, bus:
         Some(bus) => ask_systemd(config, state, bus).await,
     };
     looks.extend(found.looks());
+    let asks_systemd = looks.iter().any(Look::asks_systemd);
+    // Whoever is looked at in its unit has a line of its own.
+    let remark = problem.filter(|_| !asks_systemd).map(|problem| {
+        let message = problem.to_string();
+        Remark { about: "systemd", status: Status::Unknown, message, counts: false }
+    });
     let mut observations = Rc::new(Eyes::with(manager)).look(looks).await;
     observations.retain(|observation| found.accept(observation));
-    let remark = problem.map(|problem| Remark {
-        about: "systemd",
-        status: Status::Unknown,
-        message: problem.to_string(),
-    });
     Outside { is_with_systemd: bus.is_some(), observations, remark }
 }
 
@@ -152,7 +153,7 @@ fn service(settings: &ServiceSettings) -> ServicePolicy {
 
 fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let mut remark = |about, status, message| remarks.push(Remark { about, status, message });
+    let mut remark = |about, status, message| remarks.push(Remark { about, status, message, counts: true });
     for (dir, error) in found.unreadable_dirs() {
         remark("health_dir", Status::Unknown, format!("cannot read {}: {error}", dir.display()));
     }

@@ -195,7 +195,8 @@ pub(super) fn hostile(text: &str) -> Picture {
     let resources = picture.resources.as_mut().unwrap();
     resources.disks.extend([disk(text, 97), disk(text, 98), disk("/b", 5), disk("/c", 6), disk("/d", 7)]);
     resources.temperatures.push(Temperature { name: text.into(), celsius: -3.5 });
-    picture.remarks = vec![Remark { about: "twice", status: Status::Warning, message: text.into() }];
+    picture.remarks =
+        vec![Remark { about: "twice", status: Status::Warning, message: text.into(), counts: true }];
     picture
 }
 

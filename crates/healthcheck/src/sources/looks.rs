@@ -171,6 +171,11 @@ fn patterns(looks: &[Look]) -> Vec<String> {
 }
 
 impl Look {
+    /// Whether it is a question to systemd.
+    pub(crate) const fn asks_systemd(&self) -> bool {
+        matches!(self.ask, Ask::Unit(_))
+    }
+
     /// The look that could not be made at all.
     pub(crate) fn failed(self, error: &std::io::Error) -> Observation {
         let problem = ProbeError::of(self.ask.kind(), format!("cannot look from outside: {error}"));

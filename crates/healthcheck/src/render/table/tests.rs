@@ -131,7 +131,12 @@ fn the_head_never_says_that_all_is_well_where_it_is_not() {
         assert!(head.ends_with(&format!("  {wanted}")), "{head} instead of {wanted}");
     }
     let mut remarked = picture(both(), vec![]);
-    remarked.remarks.push(Remark { about: "left_out", status: Status::Warning, message: "7 reports".into() });
+    remarked.remarks.push(Remark {
+        about: "left_out",
+        status: Status::Warning,
+        message: "7 reports".into(),
+        counts: true,
+    });
     assert!(table(&remarked, 120).contains("all 2 are well, but remarks need attention"));
 }
 

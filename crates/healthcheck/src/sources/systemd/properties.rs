@@ -57,8 +57,6 @@ impl<'m> Properties<'m> {
             since: self.since(active, clock.monotonic),
             suspended: clock.suspended,
             last_run: self.last_run(),
-            suspended: Duration::ZERO,
-            is_oneshot: self.word("Type") == "oneshot",
             was_active: self.was_active(),
             status_text: self.text("StatusText").and_then(one_line),
             memory_bytes: self.number("MemoryCurrent"),
