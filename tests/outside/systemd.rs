@@ -107,6 +107,21 @@ fn f14_a_crash_loop_is_told_from_a_stop() {
     assert_eq!(stopped.code, 0);
 }
 
+/// Most of the time it runs: a look must not depend on the instant.
+#[test]
+fn f14_a_crash_loop_is_seen_also_while_it_runs() {
+    let systemd = Systemd::of_a_user();
+    let looping = "ExecStart=sh -c 'sleep 0.5; exit 1'\nRestart=always\nRestartSec=50ms\n[Unit]\nStartLimitIntervalSec=0";
+    let machine = camera(&systemd, looping);
+    eventually("the third restart", || {
+        let restarts = machine.snapshot().json["services"]["camera"]["evidence"]["unit_restarts"].clone();
+        restarts.as_str().and_then(|restarts| restarts.parse::<u32>().ok()).filter(|restarts| *restarts >= 3)
+    });
+    for _ in 0..8 {
+        assert_eq!(machine.snapshot().verdict("camera"), ("fatal", "crash_looping"));
+    }
+}
+
 #[test]
 fn f14_a_unit_that_systemd_gave_up_is_a_crash_loop() {
     let systemd = Systemd::of_a_user();
@@ -271,7 +286,7 @@ fn a_dead_bus_costs_its_own_line_and_its_time_out() {
     let line = |what: &str| {
         let started = Instant::now();
         let snapshot = machine.snapshot();
-        assert_eq!(snapshot.verdict("camera"), ("healthy", "self_reported"));
+        assert_eq!((snapshot.verdict("camera"), snapshot.code), (("healthy", "self_reported"), 0));
         let text = snapshot.json.to_string();
         assert!(text.contains(what) && text.contains(&bus), "{what}: {:#}", snapshot.json);
         started.elapsed()
