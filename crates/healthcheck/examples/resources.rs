@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// The program is no library: its module is taken as it is.
 #[path = "../src/sources"]
 mod sources {
+    mod canary;
+    #[expect(dead_code, reason = "only the look is measured")]
+    mod limits;
     #[expect(dead_code, reason = "only the look is measured")]
     pub(crate) mod machine;
 }

@@ -1,5 +1,6 @@
 //! Whatever can be looked at: each source turns what it sees into observations, and judges nothing.
 
+mod canary;
 mod command;
 mod connect;
 mod containers;
@@ -9,6 +10,7 @@ mod limits;
 pub(crate) mod looks;
 pub(crate) mod machine;
 mod matching;
+mod paths;
 pub(crate) mod processes;
 pub(crate) mod reports;
 pub(crate) mod systemd;

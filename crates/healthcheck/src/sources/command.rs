@@ -5,6 +5,7 @@ mod family;
 mod output;
 
 use super::connect::{own_fault, plain};
+use super::limits::close_inherited_on_exec;
 use super::threads::{Unfinished, finish};
 use family::Member;
 use healthcheck_core::{CommandEnd, CommandFacts, ProbeError, ProbeFacts, ProbeKind};
@@ -14,7 +15,6 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Once;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{self, Instant};
@@ -60,8 +60,7 @@ fn program(name: &str) -> String {
 
 fn clean(argv: &[String]) -> Command {
     // Whatever we were started with open is nothing that a probe should hold.
-    static INHERITED: Once = Once::new();
-    INHERITED.call_once(|| close_fds::set_fds_cloexec(3, &[]));
+    close_inherited_on_exec();
     let (name, arguments) = argv.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let mut command = Command::new(name);
     command.args(arguments).process_group(0).env_clear();

@@ -12,9 +12,19 @@ use tokio::time::{self, Instant};
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// What the C libraries say of a name that has no address; nothing else tells it from a name server that is away.
+const NO_SUCH_NAME: [&str; 5] = [
+    "name or service not known",
+    "no address associated with hostname",
+    "address family for hostname not supported",
+    "name does not resolve",
+    "name has no usable address",
+];
+pub(crate) const NO_NAME_SERVER: &str = "no name server answers in time";
+
 /// Connects to `host:port` or `[v6]:port`, and hangs up.
 pub(crate) async fn look(address: &str, timeout: Duration) -> Result<ProbeFacts, ProbeError> {
-    let outcome = try_all(address, timeout).await?;
+    let outcome = try_all(ProbeKind::Tcp, address, timeout).await?.map(drop);
     Ok(ProbeFacts::Tcp(Connection { address: address.to_owned(), outcome }))
 }
 
@@ -64,19 +74,27 @@ pub(crate) fn plain(error: &io::Error) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Why the name leads to no address.
+/// Why the name leads to no address. That a name server is away or out of order says nothing of whom it would name.
 pub(crate) fn unresolved(kind: ProbeKind, error: &io::Error) -> Result<Unanswered, ProbeError> {
-    if let Some(problem) = own_fault(error) {
-        return Err(ProbeError::of(kind, problem));
-    }
     let text = plain(error);
-    Ok(Unanswered::Unresolved(text.rsplit(": ").next().unwrap_or_default().to_lowercase()))
+    let why = text.rsplit(": ").next().unwrap_or_default().to_lowercase();
+    match NO_SUCH_NAME.contains(&why.as_str()) {
+        true => Ok(Unanswered::Unresolved(why)),
+        false => {
+            let problem = own_fault(error).unwrap_or_else(|| format!("cannot ask a name server: {why}"));
+            Err(ProbeError::of(kind, problem))
+        }
+    }
 }
 
-/// Tries one address after the other, each within its share of the time that is left.
-async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswered>, ProbeError> {
+/// Tries one address after the other, each within its share of the time that is left; who accepts, and where.
+pub(crate) async fn try_all(
+    kind: ProbeKind,
+    address: &str,
+    timeout: Duration,
+) -> Result<Result<(TcpStream, SocketAddr), Unanswered>, ProbeError> {
     let deadline = Instant::now() + timeout;
-    let addresses = match resolve(address, deadline).await? {
+    let addresses = match resolve(kind, address, deadline).await? {
         Ok(addresses) => addresses,
         Err(unresolved) => return Ok(Err(unresolved)),
     };
@@ -84,22 +102,22 @@ async fn try_all(address: &str, timeout: Duration) -> Result<Result<(), Unanswer
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match connect(*address, deadline.saturating_duration_since(Instant::now()) / left).await {
-            Ok(()) => return Ok(Ok(())),
+            Ok(stream) => return Ok(Ok((stream, *address))),
             // What a peer said counts for more than that this machine could not ask another.
             Err(error) if failure.as_ref().is_none_or(is_own_fault) => failure = Some(error),
             Err(_) => {}
         }
     }
     let failure = failure.unwrap_or_else(|| ErrorKind::NotFound.into());
-    unanswered(ProbeKind::Tcp, &failure, timeout).map(Err)
+    unanswered(kind, &failure, timeout).map(Err)
 }
 
 /// Addresses are not looked up, so that those who are asked by address need no thread.
 async fn resolve(
+    kind: ProbeKind,
     address: &str,
     deadline: Instant,
 ) -> Result<Result<Vec<SocketAddr>, Unanswered>, ProbeError> {
-    let kind = ProbeKind::Tcp;
     let parsed = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let Some((host, port)) = parsed else {
         return Err(ProbeError::of(kind, format!("{address} is not host:port")));
@@ -108,14 +126,19 @@ async fn resolve(
     if let Ok(ip) = host.parse() {
         return Ok(Ok(vec![SocketAddr::new(ip, port)]));
     }
-    match finish(deadline, move || (host, port).to_socket_addrs()).await {
-        Ok(Ok(found)) => Ok(Ok(found.take(MAX_ADDRESSES).collect())),
+    match finish(deadline, move || addresses(&host, port)).await {
+        Ok(Ok(found)) => Ok(Ok(found)),
         Ok(Err(error)) => unresolved(kind, &error).map(Err),
         Err(Unfinished::NoThread(why)) => Err(ProbeError::of(kind, why)),
-        Err(Unfinished::Stuck) => {
-            Ok(Err(Unanswered::Unresolved("no name server answers in time".to_owned())))
-        }
+        Err(Unfinished::Stuck) => Err(ProbeError::of(kind, NO_NAME_SERVER)),
     }
+}
+
+/// The first addresses of a name, however long that takes; those of IPv4 first, at which most listen.
+pub(crate) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut found: Vec<_> = (host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    Ok(found)
 }
 
 /// The host without the brackets of an IPv6 address.
@@ -123,13 +146,13 @@ pub(crate) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<()> {
+async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = time::timeout(timeout, TcpStream::connect(address)).await??;
     // Where nobody listens at a port that the kernel gives to clients, one may by chance connect to itself.
     if stream.local_addr()? == address {
         return Err(ErrorKind::ConnectionRefused.into());
     }
-    Ok(())
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -176,6 +199,28 @@ mod tests {
 
     fn held(address: SocketAddr) -> io::Result<std::net::TcpStream> {
         std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50))
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_told_from_a_name_server_that_is_away() {
+        let told = |why: &str| {
+            let error = io::Error::other(format!("failed to lookup address information: {why}"));
+            unresolved(ProbeKind::Zmq, &error)
+        };
+        for why in
+            ["Name or service not known", "No address associated with hostname", "Name does not resolve"]
+        {
+            assert_eq!(told(why), Ok(Unanswered::Unresolved(why.to_lowercase())));
+        }
+        for why in [
+            "Temporary failure in name resolution",
+            "Non-recoverable failure in name resolution",
+            "Try again",
+        ] {
+            let error = told(why).unwrap_err();
+            assert_eq!(error.to_string(), format!("cannot ask a name server: {}", why.to_lowercase()));
+        }
+        assert!(unresolved(ProbeKind::Zmq, &Errno::MFILE.into()).is_err());
     }
 
     #[test]

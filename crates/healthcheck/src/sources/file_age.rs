@@ -1,7 +1,7 @@
 //! The age of a file.
 
 use super::connect::plain;
-use super::threads::{Unfinished, finish};
+use super::paths::follow;
 use healthcheck_core::{FileAge, ProbeError, ProbeFacts, ProbeKind};
 use std::collections::HashSet;
 use std::fs;
@@ -25,10 +25,9 @@ pub(crate) async fn look(
     let Some(sight) = Sight::begin(path) else {
         return Err(problem("the look before has not come back: is a mount dead?"));
     };
-    let modified = match finish(Instant::now() + timeout, move || sight.modified()).await {
+    let modified = match follow(path, Instant::now() + timeout, move || sight.modified()).await {
         Ok(modified) => modified,
-        Err(Unfinished::NoThread(why)) => return Err(problem(why)),
-        Err(Unfinished::Stuck) => return Err(problem("its file system does not answer: is a mount dead?")),
+        Err(unfinished) => return Err(problem(unfinished.why())),
     };
     let age = match modified {
         Ok(modified) => Some(SystemTime::now().duration_since(modified).unwrap_or_default()),

@@ -3,7 +3,8 @@
 mod own_authority;
 mod tls;
 
-use super::connect::{bare, plain, unanswered, unresolved};
+use super::connect::{self, NO_NAME_SERVER, bare, plain, unanswered, unresolved};
+use super::paths::follow;
 use super::threads::{Unfinished, finish};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,8 +13,9 @@ use percent_encoding::percent_decode_str;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
-use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tls::{Expiry, TlsConnector};
 use tokio::time::Instant;
@@ -26,7 +28,6 @@ use ureq::{Agent, Body};
 /// What of a body is read.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
 const MAX_REDIRECTS: u32 = 3;
-const MAX_ADDRESSES: usize = 8;
 
 /// What is asked of a web server.
 #[derive(Clone)]
@@ -46,11 +47,17 @@ pub(crate) struct Question {
 /// Asks, and follows up to three redirects, except where a redirect is the answer that is wanted.
 pub(crate) async fn look(question: &Question, timeout: Duration) -> Result<ProbeFacts, ProbeError> {
     let deadline = Instant::now() + timeout;
-    let (asked, expiry) = (question.clone(), Expiry::default());
-    let (certificate_wanted, seen) = (question.certificate_wanted, expiry.clone());
-    let answer = match finish(deadline, move || ask(&asked, timeout, seen)).await {
+    let problem = |why: &str| ProbeError::of(ProbeKind::Http, why);
+    if let Some(path) = &question.ca_file {
+        let reached = follow(path, deadline, || ()).await;
+        reached.map_err(|why| problem(&format!("cannot use ca_file {}: {}", path.display(), why.why())))?;
+    }
+    let (asked, expiry, names) = (question.clone(), Expiry::default(), Names::default());
+    let (certificate_wanted, seen, named) = (question.certificate_wanted, expiry.clone(), names.clone());
+    let answer = match finish(deadline, move || ask(&asked, timeout, seen, named)).await {
         Ok(answer) => answer?,
-        Err(Unfinished::NoThread(why)) => return Err(ProbeError::of(ProbeKind::Http, why)),
+        Err(Unfinished::NoThread(why)) => return Err(problem(why)),
+        Err(Unfinished::Stuck) if names.are_asked_for() => return Err(problem(NO_NAME_SERVER)),
         Err(Unfinished::Stuck) => Err(Unanswered::TimedOut(timeout)),
     };
     let place = place(&question.url);
@@ -74,17 +81,23 @@ fn ask(
     question: &Question,
     timeout: Duration,
     expiry: Expiry,
+    names: Names,
 ) -> Result<Result<HttpAnswer, Unanswered>, ProbeError> {
-    let answered = request(question, timeout, expiry).and_then(|response| read(question, response));
+    let answered = request(question, timeout, expiry, names).and_then(|response| read(question, response));
     match answered {
         Ok(answer) => Ok(Ok(answer)),
         Err(error) => silence(error, timeout).map(Err),
     }
 }
 
-fn request(question: &Question, timeout: Duration, expiry: Expiry) -> Result<Response<Body>, ureq::Error> {
+fn request(
+    question: &Question,
+    timeout: Duration,
+    expiry: Expiry,
+    names: Names,
+) -> Result<Response<Body>, ureq::Error> {
     let connector = TcpConnector::default().chain(TlsConnector::new(question.ca_file.clone(), expiry));
-    let agent = Agent::with_parts(config(question, timeout), connector, Names);
+    let agent = Agent::with_parts(config(question, timeout), connector, names);
     let (url, login) = without_login(&question.url);
     let request = agent.get(url);
     match login {
@@ -189,18 +202,26 @@ fn obstacle(error: &(dyn StdError + Send + Sync + 'static)) -> Result<Unanswered
     }
 }
 
-/// Names, looked up in this very thread: nobody waits for it beyond the time-out.
-#[derive(Debug)]
-struct Names;
+/// Names, looked up in this very thread: nobody waits for it beyond the time-out. Knows whether it is just at that.
+#[derive(Debug, Clone, Default)]
+struct Names(Arc<AtomicBool>);
+
+impl Names {
+    fn are_asked_for(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        let host = (bare(uri.host().unwrap_or_default()), uri.port_u16().unwrap_or(default));
-        let found =
-            host.to_socket_addrs().map_err(|error| ureq::Error::Other(Obstacle::Name(error).into()))?;
+        let host = bare(uri.host().unwrap_or_default());
+        self.0.store(true, Ordering::Relaxed);
+        let found = connect::addresses(host, uri.port_u16().unwrap_or(default));
+        self.0.store(false, Ordering::Relaxed);
+        let found = found.map_err(|error| ureq::Error::Other(Obstacle::Name(error).into()))?;
         let mut addresses = self.empty();
-        found.take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
+        found.into_iter().for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
     }
 }

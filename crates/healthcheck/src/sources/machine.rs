@@ -1,7 +1,6 @@
 //! The machine itself: its name, its mode, and what it has left of each resource.
 
 mod answers;
-mod canary;
 mod fstab;
 mod memory;
 mod mounts;
@@ -16,6 +15,7 @@ use healthcheck_core::{
     Capacity, Descriptors, Disk, Facts, Inodes, Kind, Load, Measure, MountSight, Observation, Pressure,
     ProbeError, Quantity, Resources, Subject,
 };
+pub(crate) use mounts::MayHang;
 use mounts::Mount;
 use processors::Times;
 use std::collections::BTreeMap;
@@ -199,6 +199,12 @@ impl Seen {
 #[expect(clippy::cast_precision_loss, reason = "a limit needs no more digits")]
 fn in_bytes(bytes: u64) -> f64 {
     bytes as f64
+}
+
+/// The mounts of this process of which one may never answer.
+pub(crate) fn may_hang() -> MayHang {
+    let mounts = text::read_bytes(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+    MayHang::of(mounts::parse(&mounts))
 }
 
 pub(crate) fn host_name() -> String {

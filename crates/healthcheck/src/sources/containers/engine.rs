@@ -1,17 +1,18 @@
 //! One question to an engine over its Unix socket.
 
 use crate::sources::connect::plain;
+use crate::sources::paths;
 use crate::sources::threads::{Unfinished, finish};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::io::Errno;
 use serde::Deserialize;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::UnixStream;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{StatusCode, Uri};
@@ -27,10 +28,8 @@ const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) async fn ask(socket: &Path, name: &str, timeout: Duration) -> Result<Option<Vec<u8>>, String> {
     let deadline = Instant::now() + timeout;
     let silent = || format!("the engine did not answer within {} s", timeout.as_secs_f64());
-    let stream = match time::timeout_at(deadline, UnixStream::connect(socket)).await {
-        Ok(connected) => connected.and_then(blocking).map_err(|error| why_not_connected(&error))?,
-        Err(_) => return Err(silent()),
-    };
+    let connected = paths::connect(socket, deadline).await.map_err(str::to_owned)?;
+    let stream = connected.and_then(blocking).map_err(|error| why_not_connected(&error))?;
     let url = format!("http://engine/containers/{}/json", utf8_percent_encode(name, LITERAL));
     match finish(deadline, move || exchange(stream, &url, timeout)).await {
         Ok(Ok((status, body))) => judge(status, body),
@@ -41,8 +40,7 @@ pub(super) async fn ask(socket: &Path, name: &str, timeout: Duration) -> Result<
 }
 
 /// Connected where it cannot block for ever, as it would at an engine that accepts nobody.
-fn blocking(stream: UnixStream) -> io::Result<std::os::unix::net::UnixStream> {
-    let stream = stream.into_std()?;
+fn blocking(stream: UnixStream) -> io::Result<UnixStream> {
     stream.set_nonblocking(false)?;
     Ok(stream)
 }
@@ -87,11 +85,7 @@ fn judge(status: StatusCode, body: Vec<u8>) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-fn exchange(
-    stream: std::os::unix::net::UnixStream,
-    url: &str,
-    timeout: Duration,
-) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
+fn exchange(stream: UnixStream, url: &str, timeout: Duration) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
     let config = Config::builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
@@ -120,7 +114,7 @@ impl Resolver for Nowhere {
 
 /// Gives its connection to the one who asks first.
 #[derive(Debug)]
-struct Socket(Mutex<Option<std::os::unix::net::UnixStream>>);
+struct Socket(Mutex<Option<UnixStream>>);
 
 impl Connector for Socket {
     type Out = SocketTransport;
@@ -138,7 +132,7 @@ impl Connector for Socket {
 
 #[derive(Debug)]
 struct SocketTransport {
-    stream: std::os::unix::net::UnixStream,
+    stream: UnixStream,
     buffers: LazyBuffers,
 }
 

@@ -1,8 +1,8 @@
 //! Asking file systems of which some may never answer.
 
-use super::canary::{self, Canary};
 use super::mounts::Mount;
 use super::space::{self, Space};
+use crate::sources::canary::{self, Canary};
 use healthcheck_core::ProbeError;
 use rustix::io::Errno;
 use std::collections::HashMap;

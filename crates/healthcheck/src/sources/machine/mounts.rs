@@ -105,6 +105,26 @@ impl Mount {
     }
 }
 
+/// The points of mounts of which one may never answer.
+#[derive(Debug)]
+pub(crate) struct MayHang(HashSet<PathBuf>);
+
+impl MayHang {
+    pub(super) fn of(mounts: Vec<Mount>) -> Self {
+        Self(mounts.into_iter().filter(|mount| mount.may_hang).map(|mount| mount.point).collect())
+    }
+
+    /// Whether one of them is just here.
+    pub(crate) fn has(&self, point: &Path) -> bool {
+        self.0.contains(point)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at(points: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self(points.into_iter().collect())
+    }
+}
+
 /// Each whole line.
 pub(super) fn parse(mountinfo: &[u8]) -> Vec<Mount> {
     let mut mounts: Vec<_> = mountinfo.split(|&byte| byte == b'\n').filter_map(mount).collect();

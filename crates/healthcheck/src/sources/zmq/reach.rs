@@ -1,21 +1,17 @@
 //! Connects to an endpoint, and tells what is down from what could not be looked at.
 
 use super::{Deadline, Endpoint, unavailable};
-use crate::sources::threads::{Unfinished, finish};
-use healthcheck_core::{ProbeError, Unanswered};
+use crate::sources::connect::{self, plain};
+use crate::sources::paths;
+use healthcheck_core::{ProbeError, ProbeKind, Unanswered};
 use rustix::io::Errno;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
-
-/// A name with more addresses than this is not tried further.
-const MAX_ADDRESSES: usize = 8;
+use tokio::net::UnixStream;
 
 /// How often is looked whether a queue that was full has room.
 const QUEUE_PAUSE: Duration = Duration::from_millis(10);
@@ -29,6 +25,18 @@ type Connected = (Box<dyn Stream>, Peer);
 pub(super) enum Missed {
     Unanswered(Unanswered),
     NotLooked(ProbeError),
+}
+
+impl From<Unanswered> for Missed {
+    fn from(why: Unanswered) -> Self {
+        Self::Unanswered(why)
+    }
+}
+
+impl From<ProbeError> for Missed {
+    fn from(error: ProbeError) -> Self {
+        Self::NotLooked(error)
+    }
 }
 
 /// Where exactly somebody was met.
@@ -73,131 +81,56 @@ pub(super) async fn connect(endpoint: &Endpoint, deadline: Deadline) -> Result<C
 }
 
 async fn tcp(host_port: &str, deadline: Deadline) -> Result<Connected, Missed> {
-    let addresses = resolve(host_port, deadline).await?;
-    let mut first = None;
-    for (tried, address) in addresses.iter().enumerate() {
-        // Each gets its share, so that one that is silent does not cost the others their chance.
-        let share = deadline.left() / u32::try_from(addresses.len() - tried).unwrap_or(1);
-        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) if is_own(&stream, *address) => {
-                first.get_or_insert(Missed::Unanswered(Unanswered::Refused))
-            }
-            Ok(Ok(stream)) => return Ok((Box::new(stream), Peer::Tcp(*address))),
-            Ok(Err(error)) => first.get_or_insert(missed(&format!("tcp://{host_port}"), &error, deadline)),
-            Err(_) => first.get_or_insert(timed_out(deadline)),
-        };
-    }
-    Err(first.unwrap_or_else(|| timed_out(deadline)))
-}
-
-/// Where nobody listens, a connection may by chance begin at the very port that it leads to, and meet itself.
-fn is_own(stream: &TcpStream, address: SocketAddr) -> bool {
-    stream.local_addr().is_ok_and(|own| own == address)
-}
-
-/// The addresses of a name, those of IPv4 first: unless told otherwise, libzmq listens there only.
-async fn resolve(host_port: &str, deadline: Deadline) -> Result<Vec<SocketAddr>, Missed> {
-    let unusable = || Missed::NotLooked(unavailable(format!("tcp://{host_port} is not tcp://host:port")));
-    let (host, port) = host_port.rsplit_once(':').ok_or_else(unusable)?;
-    let port: u16 = port.parse().map_err(|_| unusable())?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Ok(ip) = host.parse() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    let name = (host.to_owned(), port);
-    let found = match finish(deadline.at, move || name.to_socket_addrs()).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) if is_ours(&error) => return Err(not_looked(&format!("tcp://{host_port}"), &error)),
-        Ok(Err(_)) => return Err(Missed::Unanswered(Unanswered::Unresolved(host.to_owned()))),
-        Err(Unfinished::Stuck) => return Err(timed_out(deadline)),
-        Err(Unfinished::NoThread(why)) => {
-            return Err(Missed::NotLooked(unavailable(format!("cannot resolve {host}: {why}"))));
-        }
-    };
-    let mut addresses: Vec<SocketAddr> = found.take(MAX_ADDRESSES).collect();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
-    match addresses.is_empty() {
-        true => Err(Missed::Unanswered(Unanswered::Unresolved(host.to_owned()))),
-        false => Ok(addresses),
-    }
+    let named = |error: ProbeError| unavailable(format!("cannot connect to tcp://{host_port}: {error}"));
+    let met = connect::try_all(ProbeKind::Zmq, host_port, deadline.timeout).await;
+    let (stream, address) = met.map_err(named)??;
+    Ok((Box::new(stream), Peer::Tcp(address)))
 }
 
 async fn ipc(path: &Path, deadline: Deadline) -> Result<Connected, Missed> {
-    let socket_path = socket_path(path);
+    let mut full = None;
     loop {
-        match timeout_at(deadline.at, UnixStream::connect(&socket_path)).await {
-            Ok(Ok(stream)) => return Ok((Box::new(stream), Peer::Ipc(path.to_owned()))),
+        let knocked = match abstract_name(path) {
+            Some(name) => Ok(paths::connect_to_name(name)),
+            None => paths::connect(path, deadline.at).await,
+        };
+        // For one more try there may have been no time left.
+        let unfinished = |why| full.take().unwrap_or_else(|| not_looked(path, why));
+        let knocked = knocked.map_err(unfinished)?;
+        match knocked.and_then(UnixStream::from_std) {
+            Ok(stream) => return Ok((Box::new(stream), Peer::Ipc(path.to_owned()))),
             // Its queue is full: whoever listens there has not accepted anybody for a while.
-            Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock && !deadline.left().is_zero() => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !deadline.left().is_zero() => {
+                full = Some(missed_ipc(path, &error, deadline));
                 tokio::time::sleep(QUEUE_PAUSE.min(deadline.left())).await;
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => return Err(timed_out(deadline)),
-            Ok(Err(error)) => return Err(missed_ipc(path, &error, deadline)),
-            Err(_) => return Err(timed_out(deadline)),
+            Err(error) => return Err(missed_ipc(path, &error, deadline)),
         }
     }
 }
 
 /// Libzmq writes the NUL of the abstract namespace as `@`.
-fn socket_path(path: &Path) -> PathBuf {
-    match path.to_str().and_then(|path| path.strip_prefix('@')) {
-        Some(name) => PathBuf::from(format!("\0{name}")),
-        None => path.to_owned(),
-    }
+fn abstract_name(path: &Path) -> Option<&str> {
+    path.to_str().and_then(|path| path.strip_prefix('@'))
 }
 
 fn missed_ipc(path: &Path, error: &io::Error, deadline: Deadline) -> Missed {
-    let is_other_file = || std::fs::metadata(path).is_ok_and(|metadata| !metadata.file_type().is_socket());
     let failed = |problem: &str| Missed::Unanswered(Unanswered::Failed(problem.to_owned()));
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => failed("does not exist"),
-        _ if Errno::from_io_error(error) == Some(Errno::PROTOTYPE) => failed("is another kind of socket"),
-        ErrorKind::ConnectionRefused if is_other_file() => failed("is no socket"),
-        _ => missed(&format!("ipc://{}", path.display()), error, deadline),
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => failed("does not exist"),
+        Some(Errno::PROTOTYPE) => failed("is another kind of socket"),
+        Some(Errno::NOTSOCK) => failed("is no socket"),
+        Some(Errno::ACCESS | Errno::PERM) => {
+            not_looked(path, &format!("{}: let this user write to the socket", plain(error)))
+        }
+        Some(Errno::NAMETOOLONG | Errno::INVAL) => not_looked(path, &plain(error)),
+        _ => match connect::unanswered(ProbeKind::Zmq, error, deadline.timeout) {
+            Ok(why) => Missed::Unanswered(why),
+            Err(problem) => not_looked(path, &problem.to_string()),
+        },
     }
 }
 
-fn missed(endpoint: &str, error: &io::Error, deadline: Deadline) -> Missed {
-    if is_ours(error) {
-        return not_looked(endpoint, error);
-    }
-    Missed::Unanswered(match error.kind() {
-        ErrorKind::ConnectionRefused => Unanswered::Refused,
-        ErrorKind::TimedOut => Unanswered::TimedOut(deadline.timeout),
-        _ => Unanswered::Failed(reason(error)),
-    })
-}
-
-fn not_looked(endpoint: &str, error: &io::Error) -> Missed {
-    Missed::NotLooked(unavailable(format!("cannot connect to {endpoint}: {}", reason(error))))
-}
-
-fn timed_out(deadline: Deadline) -> Missed {
-    Missed::Unanswered(Unanswered::TimedOut(deadline.timeout))
-}
-
-/// Whether it is this side that cannot look: no descriptor, port or memory is left, or it is not allowed.
-fn is_ours(error: &io::Error) -> bool {
-    const OURS: [Errno; 10] = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOBUFS,
-        Errno::NOMEM,
-        Errno::ADDRNOTAVAIL,
-        Errno::ACCESS,
-        Errno::PERM,
-        Errno::AFNOSUPPORT,
-        Errno::INVAL,
-        Errno::NAMETOOLONG,
-    ];
-    error.kind() == ErrorKind::InvalidInput
-        || Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno))
-}
-
-/// The system's words, as a fragment and without its number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+fn not_looked(path: &Path, why: &str) -> Missed {
+    Missed::NotLooked(unavailable(format!("cannot connect to ipc://{}: {why}", path.display())))
 }

@@ -241,7 +241,7 @@ fn a_greeting_that_drips_ends_at_the_deadline() {
 #[test]
 fn a_name_without_address_is_unresolved() {
     let sight = seen(&tcp("no-such-host.invalid:5555"), PATIENCE);
-    assert_eq!(sight, ZmqSight::Unreachable(Unanswered::Unresolved("no-such-host.invalid".to_owned())));
+    assert!(matches!(sight, ZmqSight::Unreachable(Unanswered::Unresolved(_))), "{sight:?}");
 }
 
 #[test]

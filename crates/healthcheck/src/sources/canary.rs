@@ -1,19 +1,19 @@
 //! Whether a file system answers at all, found out by another process. The kernel may not let go of one whose question
 //! was already taken by a dead server, not even when it is killed: then it is not us who cannot end.
 
+use super::limits::close_inherited_on_exec;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
 
 /// `stat`, of coreutils or busybox, by places that are never those of a mount that is in doubt.
 const PROGRAMS: [&str; 3] = ["/usr/bin/stat", "/bin/stat", "/run/current-system/sw/bin/stat"];
 
 /// A process that asks; it is killed when nobody waits for it any more.
 #[derive(Debug)]
-pub(super) struct Canary(OwnedFd);
+pub(crate) struct Canary(OwnedFd);
 
 impl Drop for Canary {
     fn drop(&mut self) {
@@ -24,7 +24,7 @@ impl Drop for Canary {
 
 /// Sends one, and waits for it, however long that takes. What it was told does not matter, only that it was told
 /// something. Where there is no such program nobody can be sent ahead.
-pub(super) fn has_come_back(path: &Path, sent: impl FnOnce(Canary)) -> bool {
+pub(crate) fn has_come_back(path: &Path, sent: impl FnOnce(Canary)) -> bool {
     let Some(mut child) = send(path) else { return true };
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
@@ -35,8 +35,7 @@ pub(super) fn has_come_back(path: &Path, sent: impl FnOnce(Canary)) -> bool {
 
 fn send(path: &Path) -> Option<Child> {
     // One that cannot be ended would hold for ever whatever we were started with open: a lock, the pipe of a caller.
-    static INHERITED: Once = Once::new();
-    INHERITED.call_once(|| close_fds::set_fds_cloexec(3, &[]));
+    close_inherited_on_exec();
     let program = PROGRAMS.into_iter().find(|program| Path::new(program).exists())?;
     let mut command = Command::new(program);
     command.arg("-f").arg("--").arg(path).env_clear().current_dir("/");
