@@ -13,6 +13,7 @@ need dash dash
 need python3 python3
 need strace strace
 need setpriv util-linux
+need pgrep procps
 need /usr/lib/postgresql/15/bin/initdb postgresql-15
 need mkfs.ext4 e2fsprogs
 need mksquashfs squashfs-tools

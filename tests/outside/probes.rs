@@ -348,3 +348,30 @@ fn a_thousand_commands_that_misbehave_are_told_apart_and_leave_nothing() {
     println!("1,000 commands in {took:?}");
     assert!(took < 2 * PATIENCE.max(Duration::from_secs(30)), "{took:?}");
 }
+
+#[test]
+fn commands_end_with_the_run_that_is_ended() {
+    let machine = Machine::new();
+    let marker = format!("77{}", std::process::id());
+    let probe = command(&["sh", "-c", &format!("sleep {marker} & exec sleep {marker}")], "14s");
+    machine.configures(&format!("[probes.long]\n{probe}\n"));
+    let running = || {
+        let found = Command::new("pgrep").args(["-f", &format!("^sleep {marker}")]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().count()
+    };
+    let mut run = Process::start(&mut machine.command(&["--format", "json"]));
+    eventually("both commands", || (running() == 2).then_some(()));
+    run.signal(rustix::process::Signal::TERM);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&run.ended()), Some(15));
+    eventually("the end of both", || (running() == 0).then_some(()));
+}
+
+#[test]
+fn a_closed_pipe_does_not_make_it_well() {
+    let machine = Machine::new();
+    machine.configures(&format!("[probes.bad]\n{}\n", command(&["false"], "5s")));
+    let mut run =
+        machine.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().unwrap().code(), Some(2));
+}

@@ -6,7 +6,7 @@ use crate::sight::Sight;
 use crate::summary::Summary;
 use crate::{
     Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProbeFacts,
-    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts, UnitActive,
+    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts,
 };
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -185,8 +185,8 @@ impl Memory {
     /// Whose process is seen is judged by that.
     fn strangers_unit(&self) -> Option<String> {
         let (file, unit) = (self.owner_uid.filter(|file| *file != 0)?, self.probes.unit()?);
-        let is_up = matches!(unit.active, UnitActive::Active | UnitActive::Reloading);
-        let owner = unit.owner_uid.filter(|owner| is_up && *owner != file)?;
+        // What never ran belongs to nobody yet.
+        let owner = unit.owner_uid.filter(|owner| unit.was_active && *owner != file)?;
         let is_seen = matches!(self.fate(self.report.as_ref()?, self.sight.as_ref()?), Fate::Lives(_));
         (!is_seen).then(|| format!("refused: the file belongs to user {file}, its unit to user {owner}"))
     }

@@ -1,6 +1,7 @@
 //! One file a command; only these see more than one of the parts.
 
 pub(crate) mod config;
+mod interrupted;
 mod looks;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 /// The verdict on everything that is known of a subject.
 pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
-    let reported = by_report(case);
     if case.memory.probes.is_empty() {
-        return reported;
+        return by_report(case);
     }
-    let settled = strangers_report(case).or_else(|| at_home(case, reported));
+    let settled = at_home(case, strangers_report(case).or_else(|| by_report(case)));
     let is_planned = settled.as_ref().is_some_and(|settled| settled.cause.is_planned());
     // Whatever was stopped on purpose does not answer either.
     let looks = if is_planned { Vec::new() } else { outside::findings(case) };
@@ -65,7 +64,8 @@ fn runs_without_report(home: &Home, mut reported: Finding) -> Finding {
 
 /// Whether it said goodbye, and was started again since.
 fn is_old_goodbye(case: &Case<'_>, home: &Home) -> bool {
-    let told = Told::new(case).filter(|told| told.summary.state == State::Stopped);
+    let told =
+        Told::new(case).filter(|told| told.summary.state == State::Stopped && case.memory.stranger.is_none());
     matches!(home.life, Life::Up(_)) && told.is_some_and(|told| home.began_after(told.age))
 }
 
@@ -108,6 +108,9 @@ fn homeless(case: &Case<'_>, reported: Option<Finding>) -> Option<Finding> {
 
 /// Whether what became of a unit or a container outweighs what the report says.
 fn knows_better(case: &Case<'_>, home: &Home, alone: &Finding, reported: &Finding) -> bool {
+    if case.memory.stranger.is_some() && reported.cause == Cause::NotPermitted {
+        return !matches!(home.life, Life::Up(_));
+    }
     // A report that was written after its unit ended is another run's: somebody started it by hand.
     if home.has_ended() && Told::new(case).is_some_and(|told| home.may_have_begun_before(told.age)) {
         return false;

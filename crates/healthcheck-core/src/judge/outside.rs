@@ -181,10 +181,9 @@ fn file_age(file: &FileAge) -> (Status, String) {
     let max = wording::duration(file.max_age);
     match file.age {
         None => (Status::Error, format!("{} is not there", file.path)),
-        Some(age) if age > file.max_age => (
-            Status::Error,
-            format!("{} is {} old, at most {max} are right", file.path, wording::duration(age)),
-        ),
+        Some(age) if age > file.max_age => {
+            (Status::Error, format!("{} is {} old, limit {max}", file.path, wording::duration(age)))
+        }
         Some(age) => (Status::Healthy, format!("{} old", wording::duration(age))),
     }
 }

@@ -320,6 +320,23 @@ fn a_container_is_judged_by_its_life() {
 }
 
 #[test]
+fn a_strangers_report_makes_no_dead_unit_healthy() {
+    let owned = |unit| UnitFacts { owner_uid: Some(UID + 1), ..unit };
+    for life in [Life::Running, Life::Stopped, Life::Finished] {
+        for (unit, status, cause) in [
+            (old(failed("exit-code", Exit::Code(7))), Error, Crashed),
+            (old(unit(UnitActive::Inactive, "dead")), Warning, Stopped),
+            (unit(UnitActive::Active, "running"), Unknown, NotPermitted),
+        ] {
+            let mut world = World::once().with_home("victim");
+            world.see("victim", world.plain(1.0).says(|r| r.state = life));
+            world.see_unit("victim", owned(unit.clone()));
+            assert_eq!(world.judged("victim"), (status, cause), "{life:?} {unit:?}");
+        }
+    }
+}
+
+#[test]
 fn a_report_of_another_user_than_the_unit_is_refused() {
     let owned = |uid| UnitFacts { owner_uid: Some(uid), ..unit(UnitActive::Active, "running") };
     let mut world = World::new().expecting("camera");

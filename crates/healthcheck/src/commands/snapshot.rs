@@ -1,5 +1,6 @@
 //! `healthcheck`: one look at everything, judged and shown.
 
+use super::interrupted::unless_interrupted;
 use super::looks;
 use super::units::{self, FoundUnits};
 use crate::cli::{ExitCodes, Format};
@@ -73,7 +74,7 @@ fn outside(config: &Config, state: &State) -> Outside {
         Ok(runtime) => runtime,
         Err(error) => return nothing_seen(looks, bus.is_some(), &error),
     };
-    let outside = runtime.block_on(look_outside(config, state, looks, bus));
+    let outside = runtime.block_on(unless_interrupted(look_outside(config, state, looks, bus)));
     // A name that is being resolved, or a dead mount, may hold its thread for long.
     runtime.shutdown_background();
     outside
@@ -225,7 +226,11 @@ pub(crate) fn show(
         Format::HealthJson => health_json::write(picture, is_terminal, &mut out),
         Format::Checkmk => checkmk::write(picture, &mut out),
     };
-    written.and_then(|()| out.flush()).context("cannot write the snapshot")?;
+    match written.and_then(|()| out.flush()) {
+        // Whoever closed the pipe has seen enough, and is told by the exit code how it is.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("cannot write the snapshot")?,
+    }
     Ok(exit_code(picture.overall_status(), codes))
 }
 

@@ -113,7 +113,7 @@ fn config(question: &Question, timeout: Duration) -> Config {
         .http_status_as_error(false)
         .max_redirects(if is_redirect_wanted { 0 } else { MAX_REDIRECTS })
         .max_redirects_will_error(!is_redirect_wanted)
-        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .redirect_auth_headers(RedirectAuthHeaders::Never)
         // A connection that was used may be closed by the time that a redirect would use it again.
         .max_idle_connections(0)
         .proxy(None)

@@ -6,7 +6,9 @@ use super::systemd::Manager;
 use super::threads::{Unfinished, finish};
 use super::{command, connect, file_age, http, limits, matching, zmq};
 use healthcheck_core::{Facts, Observation, ProbeError, ProbeFacts, ProbeKind, Subject, UnitFacts, UnitLoad};
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -63,6 +65,7 @@ impl Ask {
 pub(crate) struct Eyes {
     /// Nothing on a machine without systemd.
     pub(crate) manager: Option<Result<Manager, ProbeError>>,
+    is_manager_silent: Cell<bool>,
     engine: OnceCell<Result<Engine, ProbeError>>,
     processes: OnceCell<Result<HashMap<String, ProbeFacts>, ProbeError>>,
     commands: Semaphore,
@@ -73,6 +76,9 @@ pub(crate) struct Eyes {
 
 /// A runtime for looks: all of them on this thread, what blocks on threads of its own.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    // It panics where there is no descriptor for its signals.
+    let spare: std::io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
+    drop(spare?);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder
         .enable_all()
@@ -87,6 +93,7 @@ impl Eyes {
         let connections = usize::try_from(connections.clamp(16, MAX_CONNECTIONS)).unwrap_or(16);
         Self {
             manager,
+            is_manager_silent: Cell::new(false),
             engine: OnceCell::new(),
             processes: OnceCell::new(),
             commands: Semaphore::new(MAX_COMMANDS),
@@ -145,8 +152,15 @@ impl Eyes {
                 UnitFacts { name: name.to_owned(), load: UnitLoad::NoSystemd, ..UnitFacts::default() };
             return Ok(ProbeFacts::Unit(Box::new(nobody)));
         };
-        let unit = manager.as_ref().map_err(Clone::clone)?.unit(name, timeout).await?;
-        Ok(ProbeFacts::Unit(Box::new(unit)))
+        let manager = manager.as_ref().map_err(Clone::clone)?;
+        // Whoever was silent for one of them is not waited for again for each of the others.
+        if self.is_manager_silent.get() {
+            return Err(ProbeError::of(ProbeKind::Unit, format!("systemd does not answer, nor for {name}")));
+        }
+        let asked = Instant::now();
+        let unit = manager.unit(name, timeout).await;
+        self.is_manager_silent.set(unit.is_err() && asked.elapsed() >= timeout);
+        Ok(ProbeFacts::Unit(Box::new(unit?)))
     }
 
     /// One walk through the processes serves all patterns.

@@ -104,8 +104,10 @@ const THREADS: i32 = 2;
 const THREAD_OF_QUESTIONS: u64 = 0b01;
 const THREAD_OF_LISTENERS: u64 = 0b10;
 
-/// Larger messages end their connection, instead of filling our memory.
+/// Larger messages end their connection, instead of filling our memory: those that are listened to may be large, an
+/// answer need not be.
 const MAX_MESSAGE_BYTES: i64 = 64 << 20;
+const MAX_ANSWER_BYTES: i64 = 64 << 10;
 
 /// The one context. It is never dropped, so that the end of the process waits for nothing of it.
 static CONTEXT: LazyLock<::zmq::Context> = LazyLock::new(|| {

@@ -148,14 +148,27 @@ impl<'m> Properties<'m> {
     fn owner(&self, default_owner: Option<u32>) -> Option<u32> {
         match self.number("UID") {
             Some(uid) if uid != NO_USER => u32::try_from(uid).ok(),
-            _ if self.word("User").is_empty() && !self.is_set("DynamicUser") => default_owner,
-            _ => None,
+            _ if self.is_set("DynamicUser") => None,
+            _ if self.word("User").is_empty() => default_owner,
+            _ => uid_of(self.word("User")),
         }
     }
 
     fn is_set(&self, key: &str) -> bool {
         matches!(self.0.get(key), Some(Variant::Bool(true)))
     }
+}
+
+/// systemd lets go of the user of a unit that does not run: then only its name is known.
+fn uid_of(user: &str) -> Option<u32> {
+    user.parse().ok().or_else(|| uid_in(&std::fs::read_to_string("/etc/passwd").ok()?, user))
+}
+
+fn uid_in(passwd: &str, user: &str) -> Option<u32> {
+    let mut lines = passwd.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        fields.next().filter(|name| *name == user).and_then(|_| fields.nth(1)?.parse().ok())
+    })
 }
 
 fn load(word: &str) -> UnitLoad {

@@ -241,7 +241,9 @@ mod facts {
     #[test]
     fn an_owner_is_told_only_where_it_is_known() {
         assert_eq!(with([("UID", Variant::new(1000_u32))]).owner_uid, Some(1000));
-        assert_eq!(with([("User", Variant::new("camera"))]).owner_uid, None, "not started yet");
+        assert_eq!(with([("User", Variant::new("nosuchuser"))]).owner_uid, None);
+        assert_eq!(with([("User", Variant::new("nobody"))]).owner_uid, Some(65534), "not running, and known");
+        assert_eq!(with([("User", Variant::new("4242"))]).owner_uid, Some(4242));
         assert_eq!(with([("DynamicUser", Variant::new(true))]).owner_uid, None);
         assert_eq!(Properties::new(killed()).unit("camera", NOW, None).owner_uid, None);
     }

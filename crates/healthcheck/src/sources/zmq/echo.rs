@@ -1,7 +1,7 @@
 //! A question to a REP or ROUTER socket: whether the application answers, not only its library.
 
 use super::reach::Peer;
-use super::{Deadline, THREAD_OF_QUESTIONS, connected, unavailable};
+use super::{Deadline, MAX_ANSWER_BYTES, THREAD_OF_QUESTIONS, connected, unavailable};
 use crate::sources::threads::{Unfinished, finish};
 use ::zmq::Error;
 use healthcheck_core::{Echo, ProbeError};
@@ -22,7 +22,10 @@ pub(super) async fn ask(peer: Peer, text: &[u8], deadline: Deadline) -> Result<E
 
 /// Whether it answers in time.
 fn exchange(peer: &Peer, text: &[u8], until: Instant) -> Result<bool, ProbeError> {
-    let socket = connected(::zmq::REQ, peer, |socket| socket.set_affinity(THREAD_OF_QUESTIONS))?;
+    let socket = connected(::zmq::REQ, peer, |socket| {
+        socket.set_maxmsgsize(MAX_ANSWER_BYTES)?;
+        socket.set_affinity(THREAD_OF_QUESTIONS)
+    })?;
     let send = |left| {
         socket.set_sndtimeo(left)?;
         socket.send(text, 0)
