@@ -7,6 +7,7 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
@@ -242,6 +243,31 @@ fn ports_processes_and_files_are_found_or_missed() {
             ("absent", file("absent"), BAD, "not there"),
         ],
     );
+}
+
+/// Where the processes of others are hidden, one's own are still seen: only of those that are not is nothing known.
+#[test]
+fn under_hidepid_what_is_seen_is_well_and_nothing_is_called_bad() {
+    let (machine, dir) = (Machine::new(), tempfile::tempdir().unwrap());
+    let sleeper = dir.path().join("hc-hidden-sleeper");
+    fs::copy("/bin/sleep", &sleeper).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let probe =
+        |name: &str, pattern: &str| format!("[probes.{name}]\nkind = \"process\"\nprocess = \"{pattern}\"\n");
+    machine.configures(&(probe("own", "hc-hidden-sl*") + &probe("other", "hc-hidden-nobody")));
+    // In a namespace of its own, where the first process is root's.
+    let script = "mount -t proc -o hidepid=2 proc /proc; setpriv --reuid=61235 --regid=61235 --clear-groups \
+        sh -c '\"$SLEEPER\" 300 & while grep -q ^sh /proc/$!/comm; do sleep 0.01; done; \
+        \"$HEALTHCHECK\" --format json; kill $!'; exit";
+    let mut command = machine.any_command("unshare", &["-m", "-p", "-f", "sh", "-c", script]);
+    let command = command.env("SLEEPER", &sleeper).env("HEALTHCHECK", env!("CARGO_BIN_EXE_healthcheck"));
+    let output = command.output().unwrap();
+    let json = serde_json::from_slice(&output.stdout);
+    let json = json.unwrap_or_else(|error| panic!("no JSON: {error}\n{output:?}"));
+    let snapshot = Snapshot { json, code: output.status.code().unwrap_or(-1) };
+    assert_eq!(verdict(&snapshot, "probes", "own"), WELL);
+    assert_eq!(verdict(&snapshot, "probes", "other"), UNSEEN);
+    assert!(message(&snapshot, "probes", "other").contains("hidepid"), "{:#}", snapshot.json);
 }
 
 /// A name server that never answers costs its own line, at its deadline, and does not keep us from ending.

@@ -2,6 +2,7 @@
 
 use super::containers::Engine;
 use super::http::Question;
+use super::matching::Hidden;
 use super::systemd::Manager;
 use super::threads::{Unfinished, finish};
 use super::{command, connect, file_age, http, limits, matching, zmq};
@@ -61,13 +62,16 @@ impl Ask {
     }
 }
 
+/// What was found of each pattern.
+type Processes = HashMap<String, Result<ProbeFacts, ProbeError>>;
+
 /// What looks are made with: systemd's manager, where there is one, and whatever is found on the way.
 pub(crate) struct Eyes {
     /// Nothing on a machine without systemd.
     pub(crate) manager: Option<Result<Manager, ProbeError>>,
     is_manager_silent: Cell<bool>,
     engine: OnceCell<Result<Engine, ProbeError>>,
-    processes: OnceCell<Result<HashMap<String, ProbeFacts>, ProbeError>>,
+    processes: OnceCell<Result<Processes, ProbeError>>,
     commands: Semaphore,
     threads: Semaphore,
     questions: Semaphore,
@@ -173,7 +177,7 @@ impl Eyes {
         let walk = || walk(patterns.to_vec(), timeout);
         let found = self.processes.get_or_init(walk).await.as_ref().map_err(Clone::clone)?;
         let missing = || ProbeError::of(ProbeKind::Process, "the processes were not walked through for it");
-        found.get(pattern).cloned().ok_or_else(missing)
+        found.get(pattern).cloned().unwrap_or_else(|| Err(missing()))
     }
 }
 
@@ -204,10 +208,11 @@ impl Look {
     }
 }
 
-async fn walk(patterns: Vec<String>, timeout: Duration) -> Result<HashMap<String, ProbeFacts>, ProbeError> {
+async fn walk(patterns: Vec<String>, timeout: Duration) -> Result<Processes, ProbeError> {
     let find = move || {
-        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        matching::find(Path::new("/proc"), &patterns)
+        let names: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let found = matching::find(Path::new("/proc"), &names)?;
+        Ok::<_, std::io::Error>(patterns.into_iter().zip(found))
     };
     let failed =
         |why: &str| ProbeError::of(ProbeKind::Process, format!("cannot walk through the processes: {why}"));
@@ -218,5 +223,10 @@ async fn walk(patterns: Vec<String>, timeout: Duration) -> Result<HashMap<String
             return Err(failed(&format!("it took longer than {} ms", timeout.as_millis())));
         }
     };
-    Ok(found.into_iter().map(|found| (found.pattern.clone(), ProbeFacts::Process(found))).collect())
+    let seen = |found: Result<_, Hidden>| {
+        found
+            .map(ProbeFacts::Process)
+            .map_err(|hidden| ProbeError::of(ProbeKind::Process, hidden.to_string()))
+    };
+    Ok(found.map(|(pattern, found)| (pattern, seen(found))).collect())
 }

@@ -9,8 +9,9 @@
 
 use healthcheck_core::{ProcessState, ProcessesFound};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use wildmatch::WildMatch;
 
@@ -22,20 +23,29 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 const INTERPRETERS: [&str; 12] =
     ["python", "pypy", "sh", "bash", "dash", "zsh", "node", "deno", "java", "perl", "ruby", "php"];
 
-/// Finds the processes that fit each of the patterns.
-pub(crate) fn find(proc_root: &Path, patterns: &[&str]) -> io::Result<Vec<ProcessesFound>> {
+/// That what is not seen may be there all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hidden;
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "none is seen, but those of others are hidden (hidepid): run as root, or in the group of its gid= option",
+        )
+    }
+}
+
+/// Finds the processes that fit each of the patterns, in their order.
+pub(crate) fn find(proc_root: &Path, patterns: &[&str]) -> io::Result<Vec<Result<ProcessesFound, Hidden>>> {
     let processes = walk(proc_root)?;
     let own = own_pid(proc_root);
-    let find = |pattern: &&str| Pattern::new(pattern).find(&processes, own);
-    let found: Vec<_> = patterns.iter().map(find).collect();
     // Where not even the first process may be seen, not to be seen is not to be absent.
-    if !processes.contains_key(&1) && found.iter().any(|found| found.count == 0) {
-        return Err(io::Error::new(
-            ErrorKind::PermissionDenied,
-            "the processes of others are hidden (hidepid): run as root, or in the group of its gid= option",
-        ));
-    }
-    Ok(found)
+    let are_hidden = !processes.contains_key(&1);
+    let find = |pattern: &&str| match Pattern::new(pattern).find(&processes, own) {
+        found if are_hidden && found.count == 0 => Err(Hidden),
+        found => Ok(found),
+    };
+    Ok(patterns.iter().map(find).collect())
 }
 
 /// Of the process file system's own namespace.
@@ -213,7 +223,7 @@ mod tests {
     }
 
     fn pids(pattern: &str) -> Vec<u32> {
-        let found = find(example().path(), &[pattern]).unwrap().remove(0);
+        let found = find(example().path(), &[pattern]).unwrap().remove(0).unwrap();
         assert_eq!((found.pattern.as_str(), found.count), (pattern, found.pids.len()));
         found.pids
     }
@@ -246,9 +256,8 @@ mod tests {
     fn hidden_processes_are_not_absent_ones() {
         let root =
             machine(&[(50, 1, 'R', 0, "healthcheck", "healthcheck|"), (60, 1, 'R', 0, "camera", "camera|")]);
-        assert_eq!(find(root.path(), &["camera"]).unwrap()[0].count, 1);
-        let error = find(root.path(), &["camera", "core"]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        let found = find(root.path(), &["camera", "core"]).unwrap();
+        assert_eq!((found[0].as_ref().map(|found| found.count), &found[1]), (Ok(1), &Err(Hidden)));
         assert!(find(&root.path().join("none"), &[]).is_err());
     }
 
@@ -261,7 +270,7 @@ mod tests {
             (8, 1, 'S', 0, "e", ""),
         ]);
         fs::write(root.path().join("8/stat"), "8 (e").unwrap();
-        assert_eq!(find(root.path(), &["*x* x", "seven"]).unwrap()[1].pids, [7]);
+        assert_eq!(find(root.path(), &["*x* x", "seven"]).unwrap()[1].as_ref().unwrap().pids, [7]);
     }
 
     struct Running(Child);
@@ -278,7 +287,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("hc-matching-test");
         fs::copy("/bin/sleep", &program).unwrap();
-        let find = || find(Path::new("/proc"), &["hc-matching-t*"]).unwrap().remove(0);
+        let find = || find(Path::new("/proc"), &["hc-matching-t*"]).unwrap().remove(0).unwrap();
         let sleeper = Running(Command::new(&program).arg("600").stdin(Stdio::null()).spawn().unwrap());
         assert_eq!((find().count, find().pids), (1, vec![sleeper.0.id()]));
         drop(sleeper);
