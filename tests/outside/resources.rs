@@ -190,12 +190,14 @@ fn f13_whatever_leads_to_a_dead_mount_is_unknown_and_holds_nobody_up() {
             "page",
             format!("kind = \"http\"\nurl = \"https://127.0.0.1:1/\"\nca_file = \"{root}/dead/ca\""),
         ),
+        ("services", "unit", "unit = \"web.service\"".to_owned()),
         ("services", "web", "container = \"web\"".to_owned()),
         ("zmq", "events", format!("endpoint = \"ipc://{root}/dead/socket\"")),
     ];
     let section = |(section, name, keys): &_| format!("[{section}.{name}]\n{keys}\ntimeout = \"2s\"\n");
     let port = format!("[probes.port]\nkind = \"tcp\"\naddress = \"{}\"\n", listener.local_addr().unwrap());
-    machine.configures(&(unseen.iter().map(section).collect::<String>() + &port));
+    let bus = format!("[systemd]\nbus = \"unix:path={root}/dead/bus\"\n");
+    machine.configures(&(unseen.iter().map(section).collect::<String>() + &port + &bus));
     let (sight, took) = with_a_dead_mount(&machine);
     assert_eq!(sight.json["probes"]["port"]["status"], "healthy", "{:#}", sight.json);
     for (section, name, _) in &unseen {

@@ -2,12 +2,14 @@
 
 use super::peer::Peer;
 use super::{Bus, MAX_ERROR};
+use crate::sources::paths;
+use crate::sources::threads::Unfinished;
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::connection::Builder;
 use zbus::{Address, Connection, Error};
@@ -85,6 +87,9 @@ impl Door {
     pub(super) async fn open(&self, patience: Duration) -> Result<Opened, Error> {
         let address: Address = self.address.as_str().try_into()?;
         let file = socket_file(&address).map(Path::to_owned);
+        if let Some(path) = &file {
+            reach(path, &address, patience).await?;
+        }
         match file {
             Some(path) if path.ends_with(PRIVATE) => open_peer(address, &path).await,
             Some(path) if self.may_be_systemd => {
@@ -120,6 +125,17 @@ impl Door {
                 format!("what listens at {address} is no D-Bus for us: {problem}; {CURE}")
             }
         }
+    }
+}
+
+/// Where it leads to a dead mount, connecting would never return, not even to whoever limits its time.
+async fn reach(path: &Path, address: &Address, patience: Duration) -> Result<(), Error> {
+    match paths::follow(path, Instant::now() + patience / 2, || ()).await {
+        Err(stuck @ Unfinished::Stuck) => {
+            let error = std::io::Error::other(stuck.why());
+            Err(Error::Connection(Arc::new(error), Box::new(address.clone())))
+        }
+        _ => Ok(()),
     }
 }
 
