@@ -21,6 +21,8 @@ use tokio::task::{JoinSet, LocalSet};
 const MAX_COMMANDS: usize = 32;
 /// Looks that hold a thread while they last.
 const MAX_THREADS: usize = 64;
+/// How long a walk through all processes may take.
+const WALK: Duration = Duration::from_secs(10);
 /// Questions to systemd, or to a container engine, at once.
 const MAX_QUESTIONS: usize = 64;
 /// Connections at once, however many descriptors there may be.
@@ -174,8 +176,12 @@ impl Eyes {
         patterns: &[String],
         timeout: Duration,
     ) -> Result<ProbeFacts, ProbeError> {
-        let walk = || walk(patterns.to_vec(), timeout);
-        let found = self.processes.get_or_init(walk).await.as_ref().map_err(Clone::clone)?;
+        // Its own time-out ends the patience of each, not the walk that the others wait for.
+        let late =
+            |_| ProbeError::of(ProbeKind::Process, format!("not seen within {} ms", timeout.as_millis()));
+        let walk = self.processes.get_or_init(|| walk(patterns.to_vec(), WALK));
+        let found =
+            tokio::time::timeout(timeout, walk).await.map_err(late)?.as_ref().map_err(Clone::clone)?;
         let missing = || ProbeError::of(ProbeKind::Process, "the processes were not walked through for it");
         found.get(pattern).cloned().unwrap_or_else(|| Err(missing()))
     }
