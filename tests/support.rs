@@ -8,5 +8,5 @@ pub(crate) mod web;
 
 pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
 pub(crate) use patience::{PATIENCE, eventually};
-pub(crate) use process::{Parent, Process, example, run};
+pub(crate) use process::{Parent, Process, copy_program, example, run};
 pub(crate) use systemd::Systemd;

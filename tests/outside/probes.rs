@@ -2,7 +2,7 @@
 
 use super::engine::{Engine, Says, ago, container};
 use crate::support::web::{Authority, WebServer, answer};
-use crate::support::{Machine, PATIENCE, Process, Snapshot, eventually};
+use crate::support::{Machine, PATIENCE, Process, Snapshot, copy_program, eventually};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -220,7 +220,7 @@ fn without_an_engine_no_container_is_called_bad() {
 fn ports_processes_and_files_are_found_or_missed() {
     let (listener, dir) = (TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
     let sleeper = dir.path().join("hc-story-sleeper");
-    fs::copy("/bin/sleep", &sleeper).unwrap();
+    copy_program("/bin/sleep", &sleeper);
     let _sleeper = Process::start(Command::new(&sleeper).arg("300"));
     let hour = Duration::from_secs(3600);
     File::create(dir.path().join("fresh")).unwrap();
@@ -250,7 +250,7 @@ fn ports_processes_and_files_are_found_or_missed() {
 fn under_hidepid_what_is_seen_is_well_and_nothing_is_called_bad() {
     let (machine, dir) = (Machine::new(), tempfile::tempdir().unwrap());
     let sleeper = dir.path().join("hc-hidden-sleeper");
-    fs::copy("/bin/sleep", &sleeper).unwrap();
+    copy_program("/bin/sleep", &sleeper);
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let probe =
         |name: &str, pattern: &str| format!("[probes.{name}]\nkind = \"process\"\nprocess = \"{pattern}\"\n");

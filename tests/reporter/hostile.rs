@@ -1,7 +1,7 @@
 //! What strangers put into the directory, and what they take away.
 
 use super::target::{Target, names, report, reports_in, stages};
-use crate::support::{Process, eventually, example, run};
+use crate::support::{Process, copy_program, eventually, example, run};
 
 use health_reporter::{State, Status, read};
 use std::fs;
@@ -122,7 +122,7 @@ fn in_a_directory_for_all_a_file_of_another_user_costs_the_slot() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = tools.path().join("fault_target");
-    fs::copy(example("fault_target"), &program).unwrap();
+    copy_program(example("fault_target"), &program);
     let foreign = r#"{"overall_status":"healthy","restart_count":7}"#;
     fs::write(dir.path().join("camera.json"), foreign).unwrap();
     let mut as_nobody = Command::new("setpriv");
@@ -256,7 +256,7 @@ fn a_name_that_was_taken_is_given_up_for_the_next_one() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     // The program may lie below a directory that only root may enter.
     let program = dir.path().join("fault_target");
-    fs::copy(example("fault_target"), &program).unwrap();
+    copy_program(example("fault_target"), &program);
     let user = ["--reuid=65534", "--regid=65534", "--clear-groups", program.to_str().unwrap()];
     let words = [dir.path().to_str().unwrap(), "interval_ms=100"];
     let _process = Process::start(Command::new("setpriv").args(user).args(words));

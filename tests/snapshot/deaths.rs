@@ -1,6 +1,6 @@
 //! Ends of processes, planned and not.
 
-use crate::support::{Machine, Process, beat_of, eventually, example};
+use crate::support::{Machine, Process, beat_of, copy_program, eventually, example};
 use rustix::process::Signal;
 use serde_json::json;
 use std::path::Path;
@@ -132,7 +132,7 @@ fn what_may_not_be_read_is_not_missing() {
     assert!(Path::new(program).exists());
     // The program may lie below a directory that only root may enter.
     let copy = machine.root().join("healthcheck");
-    std::fs::copy(program, &copy).unwrap();
+    copy_program(program, &copy);
     let arguments =
         ["--reuid=65534", "--regid=65534", "--clear-groups", copy.to_str().unwrap(), "--format", "json"];
     let output = machine.any_command("setpriv", &arguments).output().unwrap();

@@ -1,7 +1,7 @@
 use super::{PATIENCE, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -26,6 +26,14 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{program} {arguments:?}: {}\n{}", output.status, text(&output.stderr));
     text(&output.stdout)
+}
+
+/// Copies a program that is then executed. Another process copies: a child that starts meanwhile would hold open for
+/// writing what we have open, and then nobody may execute it.
+#[track_caller]
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let (from, to) = (from.as_ref().to_str().unwrap(), to.as_ref().to_str().unwrap());
+    run("cp", &["--", from, to]);
 }
 
 /// A child that is spoken to by lines, and killed by its pid when it goes out of scope.

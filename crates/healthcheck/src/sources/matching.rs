@@ -286,7 +286,8 @@ mod tests {
     fn a_real_process_is_found_as_long_as_it_lives() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("hc-matching-test");
-        fs::copy("/bin/sleep", &program).unwrap();
+        // Another process copies: a child that starts meanwhile must not hold it open for writing.
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
         let find = || find(Path::new("/proc"), &["hc-matching-t*"]).unwrap().remove(0).unwrap();
         let sleeper = Running(Command::new(&program).arg("600").stdin(Stdio::null()).spawn().unwrap());
         assert_eq!((find().count, find().pids), (1, vec![sleeper.0.id()]));
