@@ -119,6 +119,11 @@ fn settle(
         cause: verdict.cause,
         at: now.wall,
         message: verdict.message.clone(),
+        since: verdict.since,
+        reasons: verdict.reasons.clone(),
+        evidence: verdict.evidence.clone(),
+        is_healed_by_supervisor: false,
+        is_flapping: false,
     });
     (verdict, transition)
 }

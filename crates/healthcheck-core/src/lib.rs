@@ -9,7 +9,7 @@
 //! use healthcheck_core::{Facts, Now, Observation, Policy, ServiceFacts, Snapshot, State, Subject, step};
 //! use std::time::Duration;
 //!
-//! let now = Now { wall: "2025-06-01T12:00:00Z".parse().unwrap(), boottime: Duration::from_secs(900), boot_id: None };
+//! let now = Now { wall: "2025-06-01T12:00:00Z".parse().unwrap(), boottime: Duration::from_secs(900), ..Now::default() };
 //! let file = ReportFile {
 //!     report: HealthReport::new(Status::Warning),
 //!     dialect: Dialect::HealthReport,
@@ -29,9 +29,11 @@
 //! ```
 #![warn(missing_docs)]
 
+mod aftermath;
 mod container;
 mod dependencies;
 mod exit;
+mod gap;
 mod judge;
 mod measure;
 mod measured;
@@ -54,8 +56,10 @@ mod unit;
 mod verdict;
 pub mod wording;
 
+pub use aftermath::{Aftermath, Change, Part};
 pub use container::{ContainerFacts, ContainerHealth, ContainerState};
 pub use exit::Exit;
+pub use gap::{Gap, GapReason};
 pub use judge::step;
 pub use measure::{Limits, Measure, MountSight, Quantity};
 pub use now::Now;
@@ -71,7 +75,7 @@ pub use probe::{
 };
 pub use resources::{Capacity, Descriptors, Disk, Inodes, Load, Pressure, Resources, Temperature};
 pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
-pub use state::State;
+pub use state::{Head, NewerState, Record, State};
 pub use subject::{Kind, Subject};
 pub use transition::Transition;
 pub use unit::{UnitActive, UnitFacts, UnitLoad};

@@ -132,7 +132,7 @@ impl Memory {
     ) -> Self {
         let Observation { subject, outcome, took } = observation;
         match outcome {
-            Ok(Facts::TimePassed) => return self,
+            Ok(Facts::TimePassed | Facts::Aftermath(_)) => return self,
             Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, budget),
             Ok(Facts::Probe(facts)) => self.probe(facts.kind(), Ok(facts), took, now),
             Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),

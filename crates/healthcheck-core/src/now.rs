@@ -8,12 +8,14 @@ use std::time::Duration;
 const READ_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// The instant at which something is judged, on the clocks of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Now {
     /// The time for people. It may be set to anything at any moment.
     pub wall: Timestamp,
     /// `CLOCK_BOOTTIME`: the time since boot, which cannot be set.
     pub boottime: Duration,
+    /// How much of it the machine was suspended: `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC`.
+    pub suspended: Duration,
     /// The id of this boot, where the kernel tells it.
     pub boot_id: Option<Arc<str>>,
 }

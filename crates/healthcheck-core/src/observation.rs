@@ -1,6 +1,6 @@
 //! What one look showed.
 
-use crate::{Measure, MountSight, ProbeFacts, ProbeKind, Subject};
+use crate::{Aftermath, Change, Measure, MountSight, ProbeFacts, ProbeKind, Subject};
 use health_reporter::read::{ReportFile, Unusable};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,6 +36,8 @@ pub enum Facts {
     Measure(Measure),
     /// Whether a file system is mounted as it should be.
     Mount(MountSight),
+    /// What was found out about the end of a run after it was judged.
+    Aftermath(Box<Aftermath>),
     /// Nothing new: only time has passed.
     TimePassed,
 }
@@ -51,6 +53,8 @@ pub struct ServiceFacts {
     pub file_system: FileSystem,
     /// The word of the kernel or the unit that the process ended because memory ran out.
     pub oom: Option<String>,
+    /// What its run was made of and is not the same any more; looked for when its process ended.
+    pub changes: Vec<Change>,
 }
 
 impl ServiceFacts {
@@ -58,7 +62,7 @@ impl ServiceFacts {
     #[must_use]
     pub const fn of_report(report: Result<ReportFile, Unusable>) -> Self {
         let process = ProcessSight::NotLooked(NotLooked::NoPid);
-        Self { report, process, file_system: FileSystem::Free, oom: None }
+        Self { report, process, file_system: FileSystem::Free, oom: None, changes: Vec::new() }
     }
 }
 

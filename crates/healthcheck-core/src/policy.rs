@@ -13,6 +13,9 @@ pub struct Policy {
     pub services: BTreeMap<String, ServicePolicy>,
     /// The limits of numbers; a number without one is not judged.
     pub limits: BTreeMap<Quantity, Limits>,
+    /// How often a bad look from outside is repeated before it is believed; none if it is not named here. An entry of
+    /// a service covers all its looks.
+    pub retries: BTreeMap<Subject, u8>,
     /// An expected service that was stopped is a warning after this time.
     pub stopped_after: Duration,
     /// An expected subject that cannot be judged is an error after this time.
@@ -29,6 +32,7 @@ impl Default for Policy {
         Self {
             services: BTreeMap::new(),
             limits: BTreeMap::new(),
+            retries: BTreeMap::new(),
             stopped_after: Duration::from_secs(3_600),
             unknown_after: Duration::from_secs(300),
             grace: Duration::from_secs(60),

@@ -1,7 +1,8 @@
 //! What the judge knows: one record a subject.
 
 use crate::memory::Memory;
-use crate::{Kind, Now, Subject, Verdict};
+use crate::{Gap, GapReason, Kind, Now, ProbeKind, Subject, Verdict};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +25,9 @@ pub struct State {
     version: Version,
     boot_id: Option<String>,
     boottime: Duration,
+    suspended: Duration,
+    /// When anything was last looked at.
+    wall: Timestamp,
     #[serde(serialize_with = "as_pairs")]
     subjects: BTreeMap<Subject, Box<Record>>,
     /// How many subjects share the room for details, where more are to come than there are.
@@ -34,16 +38,91 @@ pub struct State {
     due: BTreeSet<(Duration, Subject)>,
 }
 
-/// What is known of one subject.
+/// What is known of one subject, to be kept and restored as it is: what is in it is the judge's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     pub(crate) memory: Memory,
     pub(crate) verdict: Verdict,
     /// When time alone may change the verdict, as boot time.
     pub(crate) due_boottime: Option<Duration>,
 }
 
+/// What a state is besides its records: to which time all of it belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    version: Version,
+    boot_id: Option<String>,
+    boottime: Duration,
+    #[serde(default)]
+    suspended: Duration,
+    /// The last instant at which anything was looked at.
+    #[serde(default)]
+    wall: Timestamp,
+}
+
 impl State {
+    /// To which time the state belongs. It is kept beside the records, and with them.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head {
+            version: self.version,
+            boot_id: self.boot_id.clone(),
+            boottime: self.boottime,
+            suspended: self.suspended,
+            wall: self.wall,
+        }
+    }
+
+    /// What is known of a subject, to be kept.
+    #[must_use]
+    pub fn record(&self, subject: &Subject) -> Option<&Record> {
+        self.subjects.get(subject).map(|record| &**record)
+    }
+
+    /// The state that was kept.
+    ///
+    /// # Errors
+    ///
+    /// A newer program kept it.
+    pub fn restored(
+        head: Head,
+        records: impl IntoIterator<Item = (Subject, Record)>,
+    ) -> Result<Self, NewerState> {
+        if head.version.0 > VERSION {
+            return Err(NewerState(head.version.0));
+        }
+        let subjects: BTreeMap<_, _> =
+            records.into_iter().map(|(subject, record)| (subject, Box::new(record))).collect();
+        let Head { version, boot_id, boottime, suspended, wall } = head;
+        let due = due_of(subjects.iter());
+        Ok(Self { version, boot_id, boottime, suspended, wall, subjects, announced: 0, due })
+    }
+
+    /// Goes on with a state that was kept, and tells of the time in which nobody looked.
+    #[must_use]
+    pub fn resume(mut self, now: &Now) -> (Self, Option<Gap>) {
+        if self.wall == Timestamp::default() {
+            return (self, None);
+        }
+        let reason = if self.is_of_another_boot(now) { GapReason::Boot } else { GapReason::MonitorDown };
+        let gap = Gap { from: self.wall, to: now.wall, reason };
+        self.enter_boot_of(now);
+        (self, Some(gap))
+    }
+
+    /// Notes that time has passed, and tells of the time in which the machine was suspended meanwhile.
+    #[must_use]
+    pub fn pass(mut self, now: &Now) -> (Self, Option<Gap>) {
+        self.enter_boot_of(now);
+        (self, None)
+    }
+
+    /// Whether a look of this kind at a subject was bad, and is to be repeated soon before it is believed.
+    #[must_use]
+    pub fn is_retrying(&self, _subject: &Subject, _kind: ProbeKind) -> bool {
+        false
+    }
+
     /// Knows nothing, and that it is going to share the room for details with others: `subjects` in all.
     #[must_use]
     pub fn announcing(subjects: usize) -> Self {
@@ -199,7 +278,7 @@ impl State {
         if self.boot_id.as_deref() != now.boot_id.as_deref() {
             self.boot_id = now.boot_id.as_deref().map(str::to_owned);
         }
-        self.boottime = now.boottime;
+        (self.boottime, self.suspended, self.wall) = (now.boottime, now.suspended, now.wall);
     }
 
     fn is_of_another_boot(&self, now: &Now) -> bool {
@@ -229,6 +308,10 @@ struct Saved {
     version: Version,
     boot_id: Option<String>,
     boottime: Duration,
+    #[serde(default)]
+    suspended: Duration,
+    #[serde(default)]
+    wall: Timestamp,
     subjects: Vec<(Subject, Box<Record>)>,
 }
 
@@ -253,6 +336,8 @@ impl TryFrom<Saved> for State {
             version: Version::default(),
             boot_id: saved.boot_id,
             boottime: saved.boottime,
+            suspended: saved.suspended,
+            wall: saved.wall,
             due: due_of(subjects.iter()),
             subjects,
             announced: 0,
@@ -261,7 +346,10 @@ impl TryFrom<Saved> for State {
 }
 
 /// A newer program saved the state.
-struct NewerState(u32);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewerState(u32);
+
+impl std::error::Error for NewerState {}
 
 impl fmt::Display for NewerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

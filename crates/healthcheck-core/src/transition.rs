@@ -1,10 +1,11 @@
 //! Changes of verdict.
 
 use crate::saved;
-use crate::{Cause, Subject};
+use crate::{Cause, Evidence, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A change of a subject's status or cause. The first sight of a subject is one from `unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,4 +24,14 @@ pub struct Transition {
     pub at: Timestamp,
     /// What is the matter, for people; one line of at most 256 bytes, part of it written by the service.
     pub message: String,
+    /// Since when it is so, as far as the evidence tells: at or before `at`.
+    pub since: Timestamp,
+    /// Why, in sentences: the decisions that led here, in order.
+    pub reasons: Vec<Cow<'static, str>>,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// Whether a supervisor started it again after it had crashed: nobody had to do anything.
+    pub is_healed_by_supervisor: bool,
+    /// Whether the subject changes so often that one change says little.
+    pub is_flapping: bool,
 }

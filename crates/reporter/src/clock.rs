@@ -21,8 +21,9 @@ pub fn boottime() -> Duration {
     duration(clock_gettime(ClockId::Boottime))
 }
 
-/// How long the machine slept since boot.
-pub(crate) fn slept() -> Duration {
+/// How long the machine was suspended since boot: `CLOCK_BOOTTIME` goes on meanwhile, nothing else does.
+#[must_use]
+pub fn suspended() -> Duration {
     let awake = duration(clock_gettime(ClockId::Monotonic));
     boottime().saturating_sub(awake)
 }

@@ -243,7 +243,7 @@ impl Beating {
             tally: Tally::default(),
             has_claimed: false,
             looked_at_place: Instant::now(),
-            slept: clock::slept(),
+            slept: clock::suspended(),
         }
     }
 
@@ -271,7 +271,7 @@ impl Beating {
 
     /// After the machine slept the report is old, and no loop could beat: neither is the service's fault.
     fn notice_sleep(&mut self) {
-        let slept = clock::slept();
+        let slept = clock::suspended();
         if slept > self.slept + SLEEP_TOLERANCE {
             self.shared.forgive_loops(slept - self.slept);
             self.shared.pulse.urgency.store(STATUS, Ordering::Release);

@@ -32,6 +32,7 @@ impl World {
         let now = Now {
             wall: "2025-06-01T12:00:00Z".parse().unwrap(),
             boottime: Duration::from_secs(10_000),
+            suspended: Duration::ZERO,
             boot_id: Some("boot-1".into()),
         };
         Self { now, state: State::default(), policy: Policy::default(), transitions: Vec::new() }

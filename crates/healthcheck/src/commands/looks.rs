@@ -124,3 +124,11 @@ fn limits_of<T: crate::config::units::Quantity>(threshold: &Threshold<T>, is_bad
         is_bad_below,
     }
 }
+
+/// How often a bad look is repeated before it is believed.
+pub(crate) fn retries(config: &Config) -> BTreeMap<Subject, u8> {
+    let services = config.services.iter().map(|(name, service)| (Subject::service(name), &service.schedule));
+    let probes = config.probes.iter().map(|(name, probe)| (Subject::new(Kind::Probe, name), &probe.schedule));
+    let zmq = config.zmq.iter().map(|(name, zmq)| (Subject::new(Kind::Zmq, name), &zmq.schedule));
+    services.chain(probes).chain(zmq).map(|(subject, schedule)| (subject, schedule.retries)).collect()
+}

@@ -126,7 +126,12 @@ async fn ask_systemd(
 }
 
 fn now() -> Now {
-    Now { wall: Timestamp::now(), boottime: clock::boottime(), boot_id: clock::boot_id().map(Into::into) }
+    Now {
+        wall: Timestamp::now(),
+        boottime: clock::boottime(),
+        suspended: clock::suspended(),
+        boot_id: clock::boot_id().map(Into::into),
+    }
 }
 
 fn policy(config: &Config) -> Policy {
@@ -137,6 +142,7 @@ fn policy(config: &Config) -> Policy {
         grace: config.alerts.grace,
         once: true,
         limits: looks::limits(config),
+        retries: looks::retries(config),
     }
 }
 

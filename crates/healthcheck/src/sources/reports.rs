@@ -195,7 +195,7 @@ struct Eyes<'a> {
 impl Eyes<'_> {
     fn facts(&self, report: Result<ReportFile, Unusable>, file_system: FileSystem) -> ServiceFacts {
         let process = report.as_ref().map_or_else(|_| ProcessSight::default(), |file| self.process(file));
-        ServiceFacts { report, process, file_system, oom: None }
+        ServiceFacts { report, process, file_system, oom: None, changes: Vec::new() }
     }
 
     /// The same, with a new look at the process.
