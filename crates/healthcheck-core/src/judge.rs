@@ -55,7 +55,7 @@ fn observe(state: &mut State, observation: Observation, now: &Now, policy: &Poli
         }
         None => (Memory::default(), None),
     };
-    let memory = memory.after(observation, now, policy, state.detail_bytes());
+    let memory = memory.after(observation, now, policy, state.room());
     let case = Case::new(&subject, &memory, now, policy, state).held(held.is_some());
     let finding = match judge(&case) {
         None if case.is_forgotten(held.as_ref()) => return None,

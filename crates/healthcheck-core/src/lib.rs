@@ -47,6 +47,7 @@ mod probed;
 mod resources;
 mod saved;
 mod sight;
+mod sleeps;
 mod snapshot;
 mod state;
 mod subject;

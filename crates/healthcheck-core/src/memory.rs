@@ -3,6 +3,7 @@
 use crate::measured::Measured;
 use crate::probed::Probes;
 use crate::sight::Sight;
+use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
     Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProbeFacts,
@@ -44,12 +45,12 @@ pub(crate) struct Memory {
     pub(crate) mount: Option<MountSight>,
 }
 
-/// What stands in the way of using a report, and since when.
+/// What stands in the way of using a report, and since when, as time awake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Obstacle {
     pub(crate) hindrance: Hindrance,
     pub(crate) problem: Box<str>,
-    pub(crate) since_boottime: Duration,
+    pub(crate) since_awake: Duration,
     /// The change time of the file.
     pub(crate) changed: Option<Timestamp>,
 }
@@ -121,6 +122,14 @@ fn is_writer(seen: &ProcessFacts, start_ticks: Option<u64>, sight: &Sight) -> bo
     }
 }
 
+/// What the whole state lends to the memory of one subject.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room<'a> {
+    /// What its details may take.
+    pub(crate) detail_bytes: usize,
+    pub(crate) sleeps: &'a Sleeps,
+}
+
 impl Memory {
     /// What is remembered after an observation.
     pub(crate) fn after(
@@ -128,12 +137,12 @@ impl Memory {
         observation: Observation,
         now: &Now,
         policy: &Policy,
-        budget: usize,
+        room: Room<'_>,
     ) -> Self {
         let Observation { subject, outcome, took } = observation;
         match outcome {
             Ok(Facts::TimePassed | Facts::Aftermath(_)) => return self,
-            Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, budget),
+            Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, room),
             Ok(Facts::Probe(facts)) => self.probe(facts.kind(), Ok(facts), took, now),
             Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),
             Ok(Facts::Mount(mount)) => (self.mount, self.obstacle) = (Some(mount), None),
@@ -153,6 +162,16 @@ impl Memory {
         *self = Self { report, ..Self::default() };
     }
 
+    /// Nobody looked for so long, the machine being awake: that counts against nobody, and whoever was alive before
+    /// may have died at any time since.
+    pub(crate) fn after_gap(&mut self, lasted: Duration) {
+        self.was_alive &= self.has_ended();
+        self.sight.iter_mut().for_each(|sight| sight.leave_unwatched(lasted));
+        let obstacles = self.obstacle.iter_mut().chain(self.stranger.as_deref_mut());
+        obstacles.for_each(|obstacle| obstacle.since_awake += lasted);
+        self.probes.after_gap(lasted);
+    }
+
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let problem = self.obstacle.as_ref().map_or(0, |obstacle| obstacle.problem.len());
@@ -170,15 +189,15 @@ impl Memory {
     }
 
     fn probe(&mut self, kind: ProbeKind, outcome: Result<ProbeFacts, String>, took: Duration, now: &Now) {
-        self.probes.learn(kind, outcome, took, now.boottime);
+        self.probes.learn(kind, outcome, took, now.awake());
     }
 
     fn note_stranger(&mut self, now: &Now) {
         let problem = self.strangers_unit();
-        let since_boottime = self.stranger.as_ref().map_or(now.boottime, |former| former.since_boottime);
+        let since_awake = self.stranger.as_ref().map_or(now.awake(), |former| former.since_awake);
         let (changed, hindrance) = (self.sight.as_ref().map(Sight::modified), Hindrance::NotPermitted);
         let obstacle =
-            |problem: String| Obstacle { hindrance, problem: problem.into(), since_boottime, changed };
+            |problem: String| Obstacle { hindrance, problem: problem.into(), since_awake, changed };
         self.stranger = problem.map(|problem| Box::new(obstacle(problem)));
     }
 
@@ -195,20 +214,25 @@ impl Memory {
         self.obstacle = None;
         let limits = policy.limits.get(&measure.quantity);
         self.measured = limits
-            .map(|limits| Box::new(Measured::after(self.measured.as_deref(), measure, limits, now.boottime)));
+            .map(|limits| Box::new(Measured::after(self.measured.as_deref(), measure, limits, now.awake())));
     }
 
-    fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, budget: usize) {
+    fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, room: Room<'_>) {
         self.file_system = facts.file_system;
         match facts.report {
             Ok(file) => {
                 self.owner_uid = Some(file.owner_uid);
-                let sight = Sight::of(&file, self.sight.as_ref(), now);
+                let sight = Sight::of(&file, self.sight.as_ref(), room.sleeps, now);
                 match strangers_process(&file, &facts.process, &sight) {
                     Some(problem) => {
                         self.hinder(Hindrance::NotPermitted, &problem, Some(file.changed), now);
                     }
-                    None => self.learn(Summary::of(&file, name, budget), sight, facts.process, facts.oom),
+                    None => self.learn(
+                        Summary::of(&file, name, room.detail_bytes),
+                        sight,
+                        facts.process,
+                        facts.oom,
+                    ),
                 }
             }
             Err(Unusable { error, since }) => {
@@ -224,9 +248,9 @@ impl Memory {
         let is_missing = hindrance == Hindrance::Missing;
         let former =
             self.obstacle.take().filter(|former| (former.hindrance == Hindrance::Missing) == is_missing);
-        let since_boottime = former.map_or(now.boottime, |former| former.since_boottime);
+        let since_awake = former.map_or(now.awake(), |former| former.since_awake);
         let problem = crate::wording::message(problem);
-        self.obstacle = Some(Obstacle { hindrance, problem, since_boottime, changed });
+        self.obstacle = Some(Obstacle { hindrance, problem, since_awake, changed });
     }
 
     fn learn(&mut self, summary: Summary, sight: Sight, process: ProcessSight, oom: Option<String>) {

@@ -21,6 +21,16 @@ pub struct Now {
 }
 
 impl Now {
+    /// How long the machine has been awake since boot: time in which it was suspended makes nothing late.
+    pub(crate) fn awake(&self) -> Duration {
+        self.boottime.saturating_sub(self.suspended)
+    }
+
+    /// The boot time at which it will have been awake for so long, if it is not suspended until then.
+    pub(crate) fn boottime_of(&self, awake: Duration) -> Duration {
+        awake + self.suspended
+    }
+
     /// The wall time `age` ago.
     pub(crate) fn wall_before(&self, age: Duration) -> Timestamp {
         self.wall.checked_sub(age).unwrap_or(Timestamp::MIN)

@@ -19,9 +19,9 @@ pub(crate) struct Probes(BTreeMap<ProbeKind, Probed>);
 pub(crate) struct Probed {
     pub(crate) outcome: Result<ProbeFacts, Box<str>>,
     pub(crate) took: Duration,
-    pub(crate) seen_boottime: Duration,
-    /// Since when it could not be looked at.
-    pub(crate) blind_since_boottime: Option<Duration>,
+    pub(crate) seen_awake: Duration,
+    /// Since when it could not be looked at, as time awake.
+    pub(crate) blind_since_awake: Option<Duration>,
     pub(crate) restarts: Restarts,
 }
 
@@ -70,20 +70,25 @@ impl Probes {
         kind: ProbeKind,
         outcome: Result<ProbeFacts, String>,
         took: Duration,
-        boottime: Duration,
+        awake: Duration,
     ) {
         let former = self.0.remove(&kind);
-        let blind_since = former.as_ref().and_then(|former| former.blind_since_boottime);
+        let blind_since = former.as_ref().and_then(|former| former.blind_since_awake);
         let mut restarts = former.map(|former| former.restarts).unwrap_or_default();
         match &outcome {
-            Ok(ProbeFacts::Unit(unit)) => restarts.count(unit.restarts, boottime),
-            Ok(ProbeFacts::Container(container)) => restarts.count(container.restarts, boottime),
+            Ok(ProbeFacts::Unit(unit)) => restarts.count(unit.restarts, awake),
+            Ok(ProbeFacts::Container(container)) => restarts.count(container.restarts, awake),
             _ => {}
         }
-        let blind_since_boottime = outcome.is_err().then(|| blind_since.unwrap_or(boottime));
+        let blind_since_awake = outcome.is_err().then(|| blind_since.unwrap_or(awake));
         let outcome = outcome.map(reduced).map_err(|problem| wording::message(&problem));
-        self.0
-            .insert(kind, Probed { outcome, took, seen_boottime: boottime, blind_since_boottime, restarts });
+        self.0.insert(kind, Probed { outcome, took, seen_awake: awake, blind_since_awake, restarts });
+    }
+
+    /// Nobody looked for so long: that counts against nobody.
+    pub(crate) fn after_gap(&mut self, lasted: Duration) {
+        let blind = self.0.values_mut().filter_map(|probed| probed.blind_since_awake.as_mut());
+        blind.for_each(|since| *since += lasted);
     }
 
     /// What it takes on the heap, in bytes.
@@ -112,32 +117,32 @@ impl Probed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Restarts {
     counter: Option<u64>,
-    /// When the counter was last seen, as boot time.
-    counted_boottime: Duration,
-    /// When the last ones were seen, as boot times.
+    /// When the counter was last seen, as time awake.
+    counted_awake: Duration,
+    /// When the last ones were seen, as times awake.
     recent: Vec<Duration>,
 }
 
 impl Restarts {
     /// A counter that went down is a new base line, and so is one that nobody looked at for long: when it went up
     /// meanwhile is not known.
-    fn count(&mut self, counter: u64, boottime: Duration) {
+    fn count(&mut self, counter: u64, awake: Duration) {
         let former = self.counter.replace(counter);
-        let is_old = boottime.saturating_sub(self.counted_boottime) >= LOOP_WINDOW;
-        self.counted_boottime = boottime;
+        let is_old = awake.saturating_sub(self.counted_awake) >= LOOP_WINDOW;
+        self.counted_awake = awake;
         let Some(former) = former.filter(|former| *former <= counter && !is_old) else {
             return self.recent.clear();
         };
         let more = usize::try_from(counter - former).map_or(LOOP_RESTARTS, |more| more.min(LOOP_RESTARTS));
-        self.recent.extend(std::iter::repeat_n(boottime, more));
+        self.recent.extend(std::iter::repeat_n(awake, more));
         let excess = self.recent.len().saturating_sub(LOOP_RESTARTS);
         self.recent.drain(..excess);
     }
 
-    /// The boot time until which it is a crash loop, where it is one.
-    pub(crate) fn loops_until(&self, boottime: Duration) -> Option<Duration> {
+    /// Until which time awake it is a crash loop, where it is one.
+    pub(crate) fn loops_until(&self, awake: Duration) -> Option<Duration> {
         let first = self.recent.first().filter(|_| self.recent.len() >= LOOP_RESTARTS)?;
-        Some(*first + LOOP_WINDOW).filter(|end| *end > boottime)
+        Some(*first + LOOP_WINDOW).filter(|end| *end > awake)
     }
 }
 

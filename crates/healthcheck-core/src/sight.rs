@@ -1,19 +1,29 @@
 //! When a content of a report was written, as far as this machine can know.
 
-use crate::Now;
-use crate::wording;
+use crate::sleeps::Sleeps;
+use crate::{Now, wording};
 use health_reporter::read::ReportFile;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One content of a report: its age when it was first seen. From then on it ages on a clock that cannot be set.
+/// One content of a report: its age when it was first seen. From then on it ages on a clock that cannot be
+/// set. What the machine slept, and the time in which nobody looked, makes nobody late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sight {
     modified: Timestamp,
     changed: Timestamp,
     seen_boottime: Duration,
     age: Duration,
+    /// How much of the age the machine slept.
+    #[serde(default)]
+    asleep: Duration,
+    /// Since it was seen: time in which nobody looked whether it was replaced.
+    #[serde(default)]
+    unwatched: Duration,
+    /// How long the machine had been suspended when it was seen.
+    #[serde(default)]
+    suspended: Duration,
     pub(crate) evidence: AgeEvidence,
     pub(crate) is_before_boot: bool,
 }
@@ -52,7 +62,7 @@ impl AgeEvidence {
 
 impl Sight {
     /// A look at a file; `former` is the one before it in the same boot.
-    pub(crate) fn of(file: &ReportFile, former: Option<&Self>, now: &Now) -> Self {
+    pub(crate) fn of(file: &ReportFile, former: Option<&Self>, sleeps: &Sleeps, now: &Now) -> Self {
         let (age, evidence) = written_age(file, now)
             .or_else(|| former.and_then(|former| former.age_of(file, now)))
             .unwrap_or_else(|| age_by_file_times(file, now));
@@ -61,6 +71,9 @@ impl Sight {
             changed: file.changed,
             seen_boottime: now.boottime,
             age,
+            asleep: slept(file, former, age, sleeps, now),
+            unwatched: Duration::ZERO,
+            suspended: now.suspended,
             evidence,
             is_before_boot: is_before_boot(file, former, now),
         }
@@ -69,6 +82,22 @@ impl Sight {
     /// How old the content is.
     pub(crate) fn age(&self, now: &Now) -> Duration {
         self.age + now.boottime.saturating_sub(self.seen_boottime)
+    }
+
+    /// How much of its age the machine slept.
+    pub(crate) fn asleep(&self, now: &Now) -> Duration {
+        let since = now.suspended.saturating_sub(self.suspended);
+        (self.asleep + since).min(self.age(now))
+    }
+
+    /// How much of its age the writer had for another content, as far as somebody looked.
+    pub(crate) fn counted_age(&self, now: &Now) -> Duration {
+        self.age(now).saturating_sub(self.asleep(now)).saturating_sub(self.unwatched)
+    }
+
+    /// Nobody looked for so long whether another content appeared, the machine being awake.
+    pub(crate) fn leave_unwatched(&mut self, lasted: Duration) {
+        self.unwatched += lasted;
     }
 
     /// The boot time at which the content reaches an age; zero if that was before the boot.
@@ -93,6 +122,14 @@ impl Sight {
     fn age_of(&self, file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
         let unchanged = || (self.age(now), self.evidence);
         Some(if self.is_of(file) { unchanged() } else { (Duration::ZERO, AgeEvidence::SeenChange) })
+    }
+}
+
+/// What is known of the content goes on; of a new one, what is known of the machine.
+fn slept(file: &ReportFile, former: Option<&Sight>, age: Duration, sleeps: &Sleeps, now: &Now) -> Duration {
+    match former.filter(|former| former.is_of(file)) {
+        Some(former) => former.asleep(now).min(age),
+        None => sleeps.within(now.boottime.saturating_sub(age), now.boottime),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the judge knows: one record a subject.
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Room};
+use crate::sleeps::Sleeps;
 use crate::{Gap, GapReason, Kind, Now, ProbeKind, Subject, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -28,6 +29,9 @@ pub struct State {
     suspended: Duration,
     /// When anything was last looked at.
     wall: Timestamp,
+    sleeps: Sleeps,
+    /// Time in which the machine was suspended, and of which nobody was told yet.
+    untold_sleep: Option<Gap>,
     #[serde(serialize_with = "as_pairs")]
     subjects: BTreeMap<Subject, Box<Record>>,
     /// How many subjects share the room for details, where more are to come than there are.
@@ -58,6 +62,10 @@ pub struct Head {
     /// The last instant at which anything was looked at.
     #[serde(default)]
     wall: Timestamp,
+    #[serde(default)]
+    sleeps: Sleeps,
+    #[serde(default)]
+    untold_sleep: Option<Gap>,
 }
 
 impl State {
@@ -70,6 +78,8 @@ impl State {
             boottime: self.boottime,
             suspended: self.suspended,
             wall: self.wall,
+            sleeps: self.sleeps.clone(),
+            untold_sleep: self.untold_sleep.clone(),
         }
     }
 
@@ -93,28 +103,39 @@ impl State {
         }
         let subjects: BTreeMap<_, _> =
             records.into_iter().map(|(subject, record)| (subject, Box::new(record))).collect();
-        let Head { version, boot_id, boottime, suspended, wall } = head;
-        let due = due_of(subjects.iter());
-        Ok(Self { version, boot_id, boottime, suspended, wall, subjects, announced: 0, due })
+        Ok(Self::of(head, subjects))
     }
 
-    /// Goes on with a state that was kept, and tells of the time in which nobody looked.
+    fn of(head: Head, subjects: BTreeMap<Subject, Box<Record>>) -> Self {
+        let Head { version, boot_id, boottime, suspended, wall, sleeps, untold_sleep } = head;
+        let due = due_of(subjects.iter());
+        let announced = 0;
+        Self { version, boot_id, boottime, suspended, wall, sleeps, untold_sleep, subjects, announced, due }
+    }
+
+    /// Goes on with a state that was kept, and tells of the time in which nobody looked; there is none before the
+    /// very first look. Nobody becomes late by that time before he was looked at again.
     #[must_use]
     pub fn resume(mut self, now: &Now) -> (Self, Option<Gap>) {
-        if self.wall == Timestamp::default() {
+        if !self.has_begun() {
             return (self, None);
         }
+        let (from, awake) = (self.wall.min(now.wall), self.boottime.saturating_sub(self.suspended));
         let reason = if self.is_of_another_boot(now) { GapReason::Boot } else { GapReason::MonitorDown };
-        let gap = Gap { from: self.wall, to: now.wall, reason };
+        let is_gap = reason == GapReason::Boot || now.boottime > self.boottime;
         self.enter_boot_of(now);
-        (self, Some(gap))
+        self.untold_sleep = None;
+        let lasted = now.awake().saturating_sub(awake);
+        self.subjects.values_mut().for_each(|record| record.memory.after_gap(lasted));
+        (self, is_gap.then_some(Gap { from, to: now.wall, reason }))
     }
 
-    /// Notes that time has passed, and tells of the time in which the machine was suspended meanwhile.
+    /// Notes that time has passed, and tells of the time in which the machine was suspended since the last time.
     #[must_use]
     pub fn pass(mut self, now: &Now) -> (Self, Option<Gap>) {
         self.enter_boot_of(now);
-        (self, None)
+        let gap = self.untold_sleep.take();
+        (self, gap)
     }
 
     /// Whether a look of this kind at a subject was bad, and is to be repeated soon before it is believed.
@@ -266,6 +287,14 @@ impl State {
         (DETAIL_BYTES / sharing).clamp(MIN_DETAIL_BYTES, MAX_DETAIL_BYTES)
     }
 
+    pub(crate) fn room(&self) -> Room<'_> {
+        Room { detail_bytes: self.detail_bytes(), sleeps: &self.sleeps }
+    }
+
+    pub(crate) const fn sleeps(&self) -> &Sleeps {
+        &self.sleeps
+    }
+
     /// Boot times are of one boot only, and so is what was seen of processes.
     pub(crate) fn enter_boot_of(&mut self, now: &Now) {
         if self.is_of_another_boot(now) {
@@ -274,11 +303,28 @@ impl State {
                 record.due_boottime = None;
             }
             self.due.clear();
+            self.sleeps.clear();
+            self.untold_sleep = None;
+        } else if self.has_begun() {
+            self.note_sleep(now);
         }
         if self.boot_id.as_deref() != now.boot_id.as_deref() {
             self.boot_id = now.boot_id.as_deref().map(str::to_owned);
         }
         (self.boottime, self.suspended, self.wall) = (now.boottime, now.suspended, now.wall);
+    }
+
+    /// Whether anything was ever looked at.
+    fn has_begun(&self) -> bool {
+        !self.boottime.is_zero() || self.wall != Timestamp::default()
+    }
+
+    fn note_sleep(&mut self, now: &Now) {
+        let lasted = now.suspended.saturating_sub(self.suspended);
+        if self.sleeps.note(self.boottime, now.boottime, lasted) {
+            let from = self.untold_sleep.as_ref().map_or(self.wall, |gap| gap.from).min(now.wall);
+            self.untold_sleep = Some(Gap { from, to: now.wall, reason: GapReason::Suspended });
+        }
     }
 
     fn is_of_another_boot(&self, now: &Now) -> bool {
@@ -305,13 +351,8 @@ fn as_pairs<S: Serializer>(
 /// A state as it is read.
 #[derive(Deserialize)]
 struct Saved {
-    version: Version,
-    boot_id: Option<String>,
-    boottime: Duration,
-    #[serde(default)]
-    suspended: Duration,
-    #[serde(default)]
-    wall: Timestamp,
+    #[serde(flatten)]
+    head: Head,
     subjects: Vec<(Subject, Box<Record>)>,
 }
 
@@ -328,20 +369,10 @@ impl TryFrom<Saved> for State {
     type Error = NewerState;
 
     fn try_from(saved: Saved) -> Result<Self, NewerState> {
-        if saved.version.0 > VERSION {
-            return Err(NewerState(saved.version.0));
+        if saved.head.version.0 > VERSION {
+            return Err(NewerState(saved.head.version.0));
         }
-        let subjects: BTreeMap<_, _> = saved.subjects.into_iter().collect();
-        Ok(Self {
-            version: Version::default(),
-            boot_id: saved.boot_id,
-            boottime: saved.boottime,
-            suspended: saved.suspended,
-            wall: saved.wall,
-            due: due_of(subjects.iter()),
-            subjects,
-            announced: 0,
-        })
+        Ok(Self::of(saved.head, saved.subjects.into_iter().collect()))
     }
 }
 

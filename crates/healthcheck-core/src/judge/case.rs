@@ -2,10 +2,11 @@
 
 use crate::memory::{Fate, Hindrance, Memory, Obstacle};
 use crate::sight::Sight;
+use crate::sleeps::Sleeps;
 use crate::state::State;
 use crate::summary::Summary;
 use crate::{Exit, Kind, Now, Policy, ServicePolicy, Subject, UnitFacts, Verdict, wording};
-use health_reporter::Status;
+use health_reporter::{State as Life, Status};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(crate) struct Case<'a> {
     /// Whether it has a verdict already.
     pub(crate) is_held: bool,
     pub(crate) kind: Kind,
+    pub(crate) sleeps: &'a Sleeps,
 }
 
 impl<'a> Case<'a> {
@@ -36,7 +38,8 @@ impl<'a> Case<'a> {
             None if is_service => state.reporting_instance(subject),
             _ => None,
         };
-        Self { memory, now, policy, settings, instance, is_held: true, kind: subject.kind }
+        let (kind, sleeps) = (subject.kind, state.sleeps());
+        Self { memory, now, policy, settings, instance, is_held: true, kind, sleeps }
     }
 
     /// The same for a subject without a verdict yet.
@@ -87,7 +90,8 @@ impl<'a> Case<'a> {
 
     /// The end of the grace, as boot time, while it lasts.
     pub(crate) fn grace(&self) -> Option<Duration> {
-        Some(self.policy.grace).filter(|grace| !self.policy.once && self.now.boottime < *grace)
+        let left = Some(self.policy.grace).filter(|grace| !self.policy.once && self.now.awake() < *grace);
+        left.map(|grace| self.now.boottime_of(grace))
     }
 }
 
@@ -97,23 +101,42 @@ pub(crate) struct Told<'a> {
     pub(crate) summary: &'a Summary,
     pub(crate) sight: &'a Sight,
     pub(crate) age: Duration,
+    /// How much of its age its writer had to write another one: all of it for a job, which is due by the calendar.
+    pub(crate) counted_age: Duration,
     pub(crate) deadline: Duration,
+    /// When it is late: what became due while the machine was suspended has a grace.
+    limit: Duration,
 }
 
 impl<'a> Told<'a> {
     /// The last report, if one was read in this boot.
     pub(crate) fn new(case: &'a Case<'a>) -> Option<Self> {
         let (summary, sight) = (case.memory.report.as_deref()?, case.memory.sight.as_ref()?);
-        Some(Self { case, summary, sight, age: sight.age(case.now), deadline: case.deadline()? })
+        let (age, deadline) = (sight.age(case.now), case.deadline()?);
+        let (counted_age, limit) = match summary.state {
+            Life::Finished => (age, deadline + put_off(case, sight.instant_of_age(deadline))),
+            _ => (sight.counted_age(case.now), deadline),
+        };
+        Some(Self { case, summary, sight, age, counted_age, deadline, limit })
     }
 
     pub(crate) fn is_late(&self) -> bool {
-        self.age >= self.deadline
+        self.counted_age >= self.limit
     }
 
     /// The boot time at which it becomes late, if it is not yet.
     pub(crate) fn late_at(&self) -> Option<Duration> {
-        (!self.is_late()).then(|| self.sight.instant_of_age(self.deadline))
+        (!self.is_late()).then(|| self.at_age(self.limit))
+    }
+
+    /// The boot time at which it reaches an age that it has not yet, if the machine is not suspended until then.
+    pub(crate) fn at_age(&self, age: Duration) -> Duration {
+        self.case.now.boottime + age.saturating_sub(self.counted_age)
+    }
+
+    /// How much of its age the machine slept, where that counts for nothing.
+    pub(crate) fn asleep(&self) -> Option<Duration> {
+        Some(self.sight.asleep(self.case.now)).filter(|asleep| !asleep.is_zero())
     }
 
     /// The wall time of the last beat, by the clock that cannot be set.
@@ -123,7 +146,7 @@ impl<'a> Told<'a> {
 
     /// The wall time at which it became late.
     pub(crate) fn late_since(&self) -> Timestamp {
-        self.case.now.wall_before(self.age.saturating_sub(self.deadline))
+        self.case.now.wall_before(self.counted_age.saturating_sub(self.limit))
     }
 
     /// When it says that it was written, or when its file was.
@@ -138,4 +161,9 @@ impl<'a> Told<'a> {
     pub(crate) fn age_in_words(&self) -> String {
         wording::duration(self.age)
     }
+}
+
+/// How much later it is due because the machine slept.
+fn put_off(case: &Case<'_>, due_boottime: Duration) -> Duration {
+    case.sleeps.put_off(due_boottime, case.policy.grace).saturating_sub(due_boottime)
 }

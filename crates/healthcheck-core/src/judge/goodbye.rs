@@ -28,7 +28,7 @@ pub(super) fn stopped(told: &Told<'_>) -> Option<Finding> {
         return None;
     }
     let limit = told.case.policy.stopped_after;
-    let is_too_long = told.case.is_expected() && told.age >= limit;
+    let is_too_long = told.case.is_expected() && told.counted_age >= limit;
     let status = if is_too_long { Status::Warning } else { Status::Healthy };
     let too_long =
         is_too_long.then(|| format!("expected, and stopped for {} or longer", wording::duration(limit)));
@@ -41,7 +41,7 @@ pub(super) fn stopped(told: &Told<'_>) -> Option<Finding> {
         .maybe_because(told.sight.evidence.caveat())
         .with("stopped_for", &told.age_in_words())
         .since(Some(told.updated()))
-        .until(may_change.then(|| told.sight.instant_of_age(limit)));
+        .until(may_change.then(|| told.at_age(limit)));
     Some(finding)
 }
 

@@ -93,9 +93,9 @@ impl Home {
             since: unit.since.map(|since| since + age(probed, case)),
             exit: unit.exit,
             restarts: unit.restarts,
-            loops_until: probed.restarts.loops_until(case.now.boottime),
+            loops_until: loops_until(probed, case),
             is_oneshot: unit.is_oneshot,
-            suspended: unit.suspended,
+            suspended: unit.suspended.max(case.now.suspended),
             evidence,
         }
     }
@@ -117,7 +117,7 @@ impl Home {
             since: container.since.map(|since| since + age(probed, case)),
             exit: has_ended.then_some(Exit::Code(container.exit_code)),
             restarts: container.restarts,
-            loops_until: probed.restarts.loops_until(case.now.boottime),
+            loops_until: loops_until(probed, case),
             is_oneshot: false,
             suspended: Duration::ZERO,
             evidence,
@@ -250,9 +250,14 @@ impl Home {
     }
 }
 
-/// How long ago it was looked at.
+/// The boot time until which it is a crash loop.
+fn loops_until(probed: &Probed, case: &Case<'_>) -> Option<Duration> {
+    probed.restarts.loops_until(case.now.awake()).map(|end| case.now.boottime_of(end))
+}
+
+/// How long ago it was looked at, the machine being awake: so systemd counts too.
 fn age(probed: &Probed, case: &Case<'_>) -> Duration {
-    case.now.boottime.saturating_sub(probed.seen_boottime)
+    case.now.awake().saturating_sub(probed.seen_awake)
 }
 
 fn life_of_unit(unit: &UnitFacts) -> Life {

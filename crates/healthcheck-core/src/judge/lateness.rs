@@ -31,9 +31,14 @@ pub(super) fn late(told: &Told<'_>) -> Option<Finding> {
         Fate::NotKnown(why) => overdue(told, why),
         Fate::Ended { .. } => return None,
     };
+    let asleep = told.asleep().map(wording::duration);
     let failures = Some(told.summary.write_failures).filter(|failures| *failures > 0);
     let finding = finding
+        .maybe_because(
+            asleep.is_some().then_some("the time in which the machine was suspended does not count"),
+        )
         .maybe_because(told.sight.evidence.caveat())
+        .maybe_with("suspended", asleep.as_deref())
         .with("age", &told.age_in_words())
         .with("deadline", &wording::duration(told.deadline))
         .with("age_from", told.sight.evidence.as_str())

@@ -11,11 +11,12 @@ const TORN_FOR: Duration = Duration::from_millis(100);
 
 /// The last good reading is held while the file may only be half written.
 pub(super) fn held_reading(case: &Case<'_>, obstacle: &Obstacle) -> Option<Finding> {
-    let end = obstacle.since_boottime + TORN_FOR;
-    if case.policy.once || obstacle.hindrance != Hindrance::Unreadable || case.now.boottime >= end {
+    let end = obstacle.since_awake + TORN_FOR;
+    if case.policy.once || obstacle.hindrance != Hindrance::Unreadable || case.now.awake() >= end {
         return None;
     }
     let mut finding = judge_report(&Told::new(case)?);
+    let end = case.now.boottime_of(end);
     finding.until = Some(finding.until.map_or(end, |until| until.min(end)));
     Some(finding.because("the report is torn: the last good reading holds for 100 ms"))
 }
@@ -45,7 +46,7 @@ pub(super) fn unusable(case: &Case<'_>, obstacle: &Obstacle) -> Finding {
         .with("problem", &obstacle.problem)
         .maybe_with("unknown_for", waited.as_deref())
         .since(obstacle.changed)
-        .until(may_change.then(|| obstacle.since_boottime + limit))
+        .until(may_change.then(|| case.now.boottime_of(obstacle.since_awake + limit)))
 }
 
 /// How long it has been so: by our own observation, or for a single look by the time of the file.
@@ -53,5 +54,5 @@ fn waited(case: &Case<'_>, obstacle: &Obstacle) -> Option<Duration> {
     if case.policy.once {
         return case.now.since_wall(obstacle.changed?);
     }
-    Some(case.now.boottime.saturating_sub(obstacle.since_boottime))
+    Some(case.now.awake().saturating_sub(obstacle.since_awake))
 }

@@ -37,8 +37,8 @@ fn finding(case: &Case<'_>, probed: &Probed) -> Finding {
 /// Nobody could look; where it is expected, that is an error in the end.
 pub(super) fn blind(case: &Case<'_>, probed: &Probed, problem: &str) -> Finding {
     let limit = case.policy.unknown_after;
-    let end = probed.blind_since_boottime.map(|since| since + limit).filter(|_| case.is_expected());
-    let is_too_long = end.is_some_and(|end| case.now.boottime >= end);
+    let end = probed.blind_since_awake.map(|since| since + limit).filter(|_| case.is_expected());
+    let is_too_long = end.is_some_and(|end| case.now.awake() >= end);
     let status = if is_too_long { Status::Error } else { Status::Unknown };
     let too_long =
         is_too_long.then(|| format!("expected, and unknown for {} or longer", wording::duration(limit)));
@@ -46,7 +46,7 @@ pub(super) fn blind(case: &Case<'_>, probed: &Probed, problem: &str) -> Finding 
         .because("it could not be looked at")
         .maybe_because(too_long)
         .with("problem", problem)
-        .until(end.filter(|_| !is_too_long))
+        .until(end.filter(|_| !is_too_long).map(|end| case.now.boottime_of(end)))
 }
 
 /// On a machine without systemd nothing is bad because of that.

@@ -20,10 +20,10 @@ pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn number(case: &Case<'_>, measured: &Measured, limits: &Limits) -> Finding {
-    let lasts = |crossed: &Crossed| case.now.boottime.saturating_sub(crossed.since_boottime);
+    let lasts = |crossed: &Crossed| case.now.awake().saturating_sub(crossed.since_awake);
     let is_due = |crossed: &Crossed| case.policy.once || lasts(crossed) >= limits.hold;
     let (due, waiting): (Vec<_>, Vec<_>) = measured.crossed(limits).partition(is_due);
-    let until = waiting.iter().map(|crossed| crossed.since_boottime + limits.hold).min();
+    let until = waiting.iter().map(|crossed| case.now.boottime_of(crossed.since_awake + limits.hold)).min();
     let shown = in_words(measured.measure, measured.measure.value);
     let finding = match due.first() {
         None => Finding::new(Status::Healthy, Cause::SelfReported, &shown).because("within its limits"),
@@ -34,7 +34,7 @@ fn number(case: &Case<'_>, measured: &Measured, limits: &Limits) -> Finding {
 
 fn beyond(case: &Case<'_>, measure: Measure, crossed: &Crossed) -> Finding {
     let (value, limit) = (in_words(measure, measure.value), in_words(measure, crossed.limit));
-    let lasted = case.now.boottime.saturating_sub(crossed.since_boottime);
+    let lasted = case.now.awake().saturating_sub(crossed.since_awake);
     Finding::new(crossed.status, Cause::Threshold, &format!("{value}, limit {limit}"))
         .because("it is beyond its limit, for as long as the limit allows")
         .with("limit", &limit)

@@ -149,10 +149,3 @@ fn time_alone_judges_nothing_that_nobody_looked_at_since_the_boot() {
     assert_eq!(world.state.next_deadline(), None);
     assert_eq!(world.judged("camera"), (Healthy, SelfReported), "held until somebody looks");
 }
-
-#[test]
-fn a_suspended_machine_counts_the_time_it_slept() {
-    let mut world = World::new();
-    world.see("camera", world.beat(0.0));
-    assert_eq!(world.wait("camera", 8.0 * HOUR)[0].cause, Hung);
-}

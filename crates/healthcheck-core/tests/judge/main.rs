@@ -7,6 +7,7 @@ mod causes;
 mod clocks;
 mod ends;
 mod expectations;
+mod gaps;
 mod homes;
 mod looks;
 mod properties;

@@ -3,9 +3,9 @@
 use health_reporter::read::{Dialect, ReadError, ReportFile, Unusable};
 use health_reporter::{Check, HealthReport, Status};
 use healthcheck_core::{
-    Cause, Facts, FileSystem, NotLooked, Now, Observation, Policy, ProbeError, ProcessCost, ProcessFacts,
-    ProcessSight, ProcessState, ServiceFacts, ServicePolicy, ServiceView, Snapshot, State, Subject,
-    Transition, Verdict, step,
+    Cause, Facts, FileSystem, Gap, Head, Kind, NotLooked, Now, Observation, Policy, ProbeError, ProcessCost,
+    ProcessFacts, ProcessSight, ProcessState, Record, ServiceFacts, ServicePolicy, ServiceView, Snapshot,
+    State, Subject, Transition, Verdict, step,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -52,6 +52,33 @@ impl World {
     pub(crate) fn pass(&mut self, seconds: f64) {
         self.now.wall += SignedDuration::from_secs_f64(seconds);
         self.now.boottime += Duration::from_secs_f64(seconds);
+    }
+
+    /// Sleeps, and wakes up.
+    pub(crate) fn suspend(&mut self, seconds: f64) {
+        self.pass(seconds);
+        self.now.suspended += Duration::from_secs_f64(seconds);
+    }
+
+    /// Notes that time has passed.
+    pub(crate) fn tick(&mut self) -> Option<Gap> {
+        let (state, gap) = std::mem::take(&mut self.state).pass(&self.now);
+        self.state = state;
+        gap
+    }
+
+    /// Another monitor goes on with what this one saved.
+    pub(crate) fn restart(&mut self) -> Option<Gap> {
+        let records = |state: &State, kind| -> Vec<_> {
+            state.subjects(kind).map(|it| (it.clone(), state.record(it).unwrap().clone())).collect()
+        };
+        let kinds = [Kind::Service, Kind::Zmq, Kind::Probe, Kind::Resource];
+        let records: Vec<_> = kinds.into_iter().flat_map(|kind| records(&self.state, kind)).collect();
+        let saved = serde_json::to_string(&(self.state.head(), records)).unwrap();
+        let (head, records): (Head, Vec<(Subject, Record)>) = serde_json::from_str(&saved).unwrap();
+        let (state, gap) = State::restored(head, records).unwrap().resume(&self.now);
+        self.state = state;
+        gap
     }
 
     pub(crate) fn set_clock(&mut self, seconds: i64) {
