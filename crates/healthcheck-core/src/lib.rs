@@ -35,6 +35,7 @@ mod dependencies;
 mod exit;
 mod gap;
 mod judge;
+mod looked;
 mod measure;
 mod measured;
 mod memory;

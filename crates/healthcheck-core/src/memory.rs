@@ -1,13 +1,13 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
 use crate::measured::Measured;
-use crate::probed::Probes;
+use crate::probed::{Look, Probes};
 use crate::sight::Sight;
 use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
-    Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProbeFacts,
-    ProbeKind, ProcessFacts, ProcessSight, ServiceFacts,
+    Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProcessFacts,
+    ProcessSight, ServiceFacts, Subject,
 };
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -143,11 +143,15 @@ impl Memory {
         match outcome {
             Ok(Facts::TimePassed | Facts::Aftermath(_)) => return self,
             Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, room),
-            Ok(Facts::Probe(facts)) => self.probe(facts.kind(), Ok(facts), took, now),
+            Ok(Facts::Probe(facts)) => {
+                self.probe(&subject, Look { kind: facts.kind(), outcome: Ok(facts), took }, now, policy);
+            }
             Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),
             Ok(Facts::Mount(mount)) => (self.mount, self.obstacle) = (Some(mount), None),
             Err(error) => match error.kind {
-                Some(kind) => self.probe(kind, Err(error.to_string()), took, now),
+                Some(kind) => {
+                    self.probe(&subject, Look { kind, outcome: Err(error.to_string()), took }, now, policy);
+                }
                 None => self.hinder(Hindrance::Unavailable, &error.to_string(), None, now),
             },
         }
@@ -188,8 +192,9 @@ impl Memory {
         Fate::of(&self.process, summary.pid_start_ticks, sight)
     }
 
-    fn probe(&mut self, kind: ProbeKind, outcome: Result<ProbeFacts, String>, took: Duration, now: &Now) {
-        self.probes.learn(kind, outcome, took, now.awake());
+    fn probe(&mut self, subject: &Subject, look: Look, now: &Now, policy: &Policy) {
+        let retries = policy.retries.get(subject).filter(|_| !policy.once).copied().unwrap_or(0);
+        self.probes.learn(look, retries, now.awake());
     }
 
     fn note_stranger(&mut self, now: &Now) {

@@ -1,6 +1,8 @@
 //! What is remembered of looks from outside.
 
+use crate::looked::look;
 use crate::{Metric, ProbeFacts, ProbeKind, UnitFacts, perfdata, wording};
+use health_reporter::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +11,37 @@ use std::time::Duration;
 pub(crate) const LOOP_RESTARTS: usize = 3;
 pub(crate) const LOOP_WINDOW: Duration = Duration::from_secs(600);
 
-/// The last look of each kind.
+/// The last look of each kind that is believed, and the bad ones since that are not believed yet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Probes(BTreeMap<ProbeKind, Probed>);
+#[serde(default)]
+pub(crate) struct Probes {
+    believed: BTreeMap<ProbeKind, Probed>,
+    doubts: BTreeMap<ProbeKind, Doubt>,
+}
+
+/// Looks in a row that were worse than what is believed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    pub(crate) looks: u16,
+    /// So many in a row are believed.
+    pub(crate) wanted: u16,
+    /// What the last one showed.
+    pub(crate) shown: Box<str>,
+    took: Duration,
+}
+
+/// One look, as it was made.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) kind: ProbeKind,
+    pub(crate) outcome: Result<ProbeFacts, String>,
+    pub(crate) took: Duration,
+}
+
+/// Whether it keeps what is looked at: its word is believed at once.
+pub(crate) const fn is_keeper(kind: ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Unit | ProbeKind::Container)
+}
 
 /// What one look showed, and what the looks before it mean for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,15 +56,29 @@ pub(crate) struct Probed {
 
 impl Probes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.believed.is_empty() && self.doubts.is_empty()
     }
 
     pub(crate) fn get(&self, kind: ProbeKind) -> Option<&Probed> {
-        self.0.get(&kind)
+        self.believed.get(&kind)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ProbeKind, &Probed)> {
-        self.0.iter().map(|(kind, probed)| (*kind, probed))
+        self.believed.iter().map(|(kind, probed)| (*kind, probed))
+    }
+
+    /// What is not believed yet.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = (ProbeKind, &Doubt)> {
+        self.doubts.iter().map(|(kind, doubt)| (*kind, doubt))
+    }
+
+    pub(crate) fn is_doubted(&self, kind: ProbeKind) -> bool {
+        self.doubts.contains_key(&kind)
+    }
+
+    /// Nobody looked for a while: what was doubted before is no part of a row any more.
+    pub(crate) fn forget_doubts(&mut self) {
+        self.doubts.clear();
     }
 
     pub(crate) fn unit(&self) -> Option<&UnitFacts> {
@@ -47,7 +90,8 @@ impl Probes {
 
     /// How long the slowest of them took.
     pub(crate) fn took(&self) -> Option<Duration> {
-        self.0.values().map(|probed| probed.took).max()
+        let doubts = self.doubts.values().map(|doubt| doubt.took);
+        self.believed.values().map(|probed| probed.took).chain(doubts).max()
     }
 
     /// The numbers that a command brought, or how long a certificate is still valid.
@@ -64,15 +108,27 @@ impl Probes {
         Some(Metric { label: "certificate_left".to_owned(), value, unit: "s".to_owned() })
     }
 
-    /// Takes in another look.
-    pub(crate) fn learn(
-        &mut self,
-        kind: ProbeKind,
-        outcome: Result<ProbeFacts, String>,
-        took: Duration,
-        awake: Duration,
-    ) {
-        let former = self.0.remove(&kind);
+    /// Takes in another look; a bad one is believed after so many retries.
+    pub(crate) fn learn(&mut self, look: Look, retries: u8, awake: Duration) {
+        match self.doubt(&look, retries) {
+            Some(doubt) => drop(self.doubts.insert(look.kind, doubt)),
+            None => self.believe(look, awake),
+        }
+    }
+
+    fn doubt(&self, look: &Look, retries: u8) -> Option<Doubt> {
+        let held = self.get(look.kind).map_or(Status::Healthy, |probed| shown(&probed.outcome).0);
+        let (status, shown) = shown(&look.outcome);
+        let looks = self.doubts.get(&look.kind).map_or(0, |doubt| doubt.looks).saturating_add(1);
+        let is_doubted = status > held && looks <= u16::from(retries) && !is_keeper(look.kind);
+        let (shown, wanted) = (wording::message(&shown), u16::from(retries) + 1);
+        is_doubted.then_some(Doubt { looks, wanted, shown, took: look.took })
+    }
+
+    fn believe(&mut self, look: Look, awake: Duration) {
+        let Look { kind, outcome, took } = look;
+        self.doubts.remove(&kind);
+        let former = self.believed.remove(&kind);
         let blind_since = former.as_ref().and_then(|former| former.blind_since_awake);
         let mut restarts = former.map(|former| former.restarts).unwrap_or_default();
         match &outcome {
@@ -82,19 +138,26 @@ impl Probes {
         }
         let blind_since_awake = outcome.is_err().then(|| blind_since.unwrap_or(awake));
         let outcome = outcome.map(reduced).map_err(|problem| wording::message(&problem));
-        self.0.insert(kind, Probed { outcome, took, seen_awake: awake, blind_since_awake, restarts });
+        self.believed.insert(kind, Probed { outcome, took, seen_awake: awake, blind_since_awake, restarts });
     }
 
     /// Nobody looked for so long: that counts against nobody.
     pub(crate) fn after_gap(&mut self, lasted: Duration) {
-        let blind = self.0.values_mut().filter_map(|probed| probed.blind_since_awake.as_mut());
+        self.forget_doubts();
+        let blind = self.believed.values_mut().filter_map(|probed| probed.blind_since_awake.as_mut());
         blind.for_each(|since| *since += lasted);
     }
 
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.0.values().map(Probed::bytes).sum()
+        let doubts = self.doubts.values().map(|doubt| size_of::<Doubt>() + doubt.shown.len() + 32);
+        self.believed.values().map(Probed::bytes).chain(doubts).sum()
     }
+}
+
+/// How it is, and in words what it is.
+fn shown<E: ToString>(outcome: &Result<ProbeFacts, E>) -> (Status, String) {
+    outcome.as_ref().map_or_else(|problem| (Status::Unknown, problem.to_string()), look)
 }
 
 /// What is kept of it: of what a program wrote, its first line and its numbers.

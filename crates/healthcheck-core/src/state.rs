@@ -140,8 +140,8 @@ impl State {
 
     /// Whether a look of this kind at a subject was bad, and is to be repeated soon before it is believed.
     #[must_use]
-    pub fn is_retrying(&self, _subject: &Subject, _kind: ProbeKind) -> bool {
-        false
+    pub fn is_retrying(&self, subject: &Subject, kind: ProbeKind) -> bool {
+        self.subjects.get(subject).is_some_and(|record| record.memory.probes.is_doubted(kind))
     }
 
     /// Knows nothing, and that it is going to share the room for details with others: `subjects` in all.
@@ -324,6 +324,7 @@ impl State {
         if self.sleeps.note(self.boottime, now.boottime, lasted) {
             let from = self.untold_sleep.as_ref().map_or(self.wall, |gap| gap.from).min(now.wall);
             self.untold_sleep = Some(Gap { from, to: now.wall, reason: GapReason::Suspended });
+            self.subjects.values_mut().for_each(|record| record.memory.probes.forget_doubts());
         }
     }
 

@@ -17,9 +17,16 @@ pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
     // Whatever was stopped on purpose does not answer either.
     let looks = if is_planned { Vec::new() } else { outside::findings(case) };
     let until = earliest(settled.iter().chain(&looks));
-    let settled = settled.filter(|settled| looks.is_empty() || settled.cause != Cause::NotObserved);
-    let worst = settled.into_iter().chain(looks).reduce(worse);
-    worst.map(|worst| outside::proved(case, worst).until(until))
+    let worst = worst_observed(settled.into_iter().chain(looks).collect())?;
+    let worst = if is_planned { worst } else { outside::doubted(case, worst) };
+    Some(outside::proved(case, worst).until(until))
+}
+
+/// What nobody observed says nothing beside what somebody did.
+fn worst_observed(findings: Vec<Finding>) -> Option<Finding> {
+    let is_observed = |finding: &Finding| finding.cause != Cause::NotObserved;
+    let is_any_observed = findings.iter().any(is_observed);
+    findings.into_iter().filter(|finding| !is_any_observed || is_observed(finding)).reduce(worse)
 }
 
 /// When the first of them may change by time alone: whichever is shown now, that one may be shown then.

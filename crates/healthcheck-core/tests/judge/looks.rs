@@ -247,3 +247,159 @@ fn what_looks_showed_survives_a_restart_of_the_judge() {
     assert_eq!(again.state, world.state);
     assert_eq!(again.wait("db", 1.0), []);
 }
+
+fn retried(retries: u8) -> World {
+    let mut world = looked_at("db");
+    world.policy.retries.insert(Subject::service("db"), retries);
+    world
+}
+
+fn refused() -> Result<Facts, ProbeError> {
+    Ok(Facts::Probe(tcp(Err(Unanswered::Refused))))
+}
+
+fn open() -> Result<Facts, ProbeError> {
+    Ok(Facts::Probe(tcp(Ok(()))))
+}
+
+impl World {
+    fn is_retrying(&self) -> bool {
+        self.state.is_retrying(&Subject::service("db"), ProbeKind::Tcp)
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.verdict("db").reasons.iter().any(|reason| reason.contains(words))
+    }
+}
+
+#[test]
+fn f2_a_bad_look_is_believed_after_its_retries() {
+    let mut world = retried(3);
+    world.observe("db", open());
+    for looks in 1..=3 {
+        assert_eq!(world.observe("db", refused()), []);
+        assert!(world.is_retrying());
+        assert!(
+            world.says(&format!(
+                "the last look was bad ({looks} of 4): looked at again before it is believed"
+            ))
+        );
+        let shown = world.verdict("db").evidence.get("last_look");
+        assert_eq!(shown, Some("tcp: 127.0.0.1:5432 refused"));
+        world.wait("db", 5.0);
+    }
+    assert_eq!(world.observe("db", refused())[0].cause, ProbeFailed);
+    assert!(!world.is_retrying() && !world.says("looked at again"));
+    assert_eq!(world.observe("db", refused()), [], "and stays so at each look after it");
+    assert_eq!(world.observe("db", open())[0].to, Healthy, "a good one is believed at once");
+    world.observe("db", refused());
+    assert!(world.says("1 of 4"), "the row begins anew");
+}
+
+#[test]
+fn a_good_look_ends_the_row() {
+    let mut world = retried(2);
+    world.observe("db", open());
+    for _ in 0..10 {
+        world.observe("db", refused());
+        world.observe("db", refused());
+        world.observe("db", open());
+        assert!(!world.is_retrying());
+    }
+    assert_eq!(world.transitions.len(), 1);
+}
+
+#[test]
+fn a_first_look_that_is_bad_is_no_verdict_yet() {
+    let mut world = retried(1);
+    let transitions = world.observe("db", refused());
+    assert_eq!((transitions[0].to, transitions[0].cause), (Unknown, NotObserved));
+    assert!(world.says("1 of 2"));
+    world.see("db", world.beat(0.0));
+    assert_eq!(world.judged("db"), (Healthy, SelfReported), "its report is there to be believed");
+    assert!(world.says("1 of 2"));
+    world.observe("db", refused());
+    assert_eq!(world.judged("db"), (Error, ProbeFailed));
+}
+
+#[test]
+fn what_is_bad_already_and_gets_worse_is_looked_at_again_too() {
+    let mut world = retried(1);
+    let ending = || HttpFacts { certificate_left: Some(SECOND), ..http(200) };
+    let http = |http| Ok(Facts::Probe(ProbeFacts::Http(http)));
+    let down = || HttpFacts { answer: Err(Unanswered::Refused), ..ending() };
+    world.observe("db", http(ending()));
+    world.observe("db", http(ending()));
+    assert_eq!(world.judged("db"), (Warning, ProbeFailed));
+    assert_eq!(world.observe("db", http(down())), []);
+    assert_eq!(world.observe("db", http(down()))[0].to, Error);
+    assert_eq!(world.observe("db", http(ending()))[0].to, Warning, "getting better is believed at once");
+}
+
+#[test]
+fn failing_to_look_is_retried_too_and_each_kind_for_itself() {
+    let mut world = retried(1);
+    world.observe("db", open());
+    world.observe("db", Ok(Facts::Probe(exited(0, ""))));
+    let blind = || Err(ProbeError::of(ProbeKind::Command, "too many processes"));
+    assert_eq!(world.observe("db", blind()), []);
+    assert_eq!(world.observe("db", refused()), [], "two kinds are no row");
+    assert_eq!(world.observe("db", blind())[0].cause, ProbeUnavailable);
+    assert!(world.is_retrying());
+}
+
+#[test]
+fn the_word_of_a_keeper_is_believed_at_once() {
+    use healthcheck_core::{ContainerFacts, ContainerState, UnitActive, UnitFacts};
+    let mut world = retried(3);
+    let unit =
+        |active| UnitFacts { active, result: "exit-code".into(), was_active: true, ..UnitFacts::default() };
+    world.observe("db", Ok(Facts::Probe(ProbeFacts::Unit(Box::new(unit(UnitActive::Failed))))));
+    assert_eq!(world.judged("db"), (Error, Crashed));
+    let mut world = retried(3);
+    let container =
+        ContainerFacts { state: ContainerState::Exited, exit_code: 1, ..ContainerFacts::default() };
+    world.observe("db", Ok(Facts::Probe(ProbeFacts::Container(Box::new(container)))));
+    assert_eq!(world.judged("db"), (Error, Crashed));
+}
+
+#[test]
+fn a_single_look_and_one_without_retries_are_believed_at_once() {
+    let mut once = retried(3);
+    once.policy.once = true;
+    once.observe("db", refused());
+    let mut never = retried(0);
+    never.observe("db", refused());
+    for world in [once, never] {
+        assert_eq!(world.judged("db"), (Error, ProbeFailed));
+        assert!(!world.is_retrying());
+    }
+}
+
+#[test]
+fn looks_before_a_gap_are_no_part_of_a_row() {
+    for sleeps in [true, false] {
+        let mut world = retried(1);
+        world.observe("db", open());
+        world.observe("db", refused());
+        if sleeps {
+            world.suspend(HOUR);
+            world.tick();
+        } else {
+            world.pass(HOUR);
+            world.restart();
+        }
+        assert!(!world.is_retrying());
+        assert_eq!(world.observe("db", refused()), [], "sleeps: {sleeps}");
+        assert_eq!(world.observe("db", refused())[0].cause, ProbeFailed);
+    }
+}
+
+#[test]
+fn f12_a_doubt_survives_a_restart_that_takes_no_time() {
+    let mut world = retried(1);
+    world.observe("db", refused());
+    let saved = serde_json::to_string(&world.state).unwrap();
+    world.state = serde_json::from_str(&saved).unwrap();
+    assert_eq!(world.observe("db", refused())[0].cause, ProbeFailed);
+}
