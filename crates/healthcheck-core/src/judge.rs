@@ -10,6 +10,7 @@ mod goodbye;
 mod home;
 mod join;
 mod lateness;
+mod looping;
 mod obstacle;
 mod outside;
 mod threshold;
@@ -81,8 +82,13 @@ pub(crate) fn judge(case: &Case<'_>) -> Option<Finding> {
     }
 }
 
-/// The verdict on the report alone.
+/// The verdict on the report, and on the runs that wrote it.
 fn by_report(case: &Case<'_>) -> Option<Finding> {
+    by_last_report(case).map(|finding| looping::held(case, finding))
+}
+
+/// The verdict on the report alone.
+fn by_last_report(case: &Case<'_>) -> Option<Finding> {
     match &case.memory.obstacle {
         Some(missing) if missing.hindrance == Hindrance::Missing => absence::missing(case),
         Some(obstacle) => {

@@ -45,6 +45,7 @@ mod perfdata;
 mod policy;
 mod probe;
 mod probed;
+mod recent;
 mod resources;
 mod saved;
 mod sight;

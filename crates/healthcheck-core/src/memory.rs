@@ -1,8 +1,9 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
 use crate::measured::Measured;
-use crate::probed::{Look, Probes};
-use crate::sight::Sight;
+use crate::probed::{LOOP_RESTARTS, Look, Probes};
+use crate::recent::Recent;
+use crate::sight::{AgeEvidence, Sight};
 use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
@@ -34,6 +35,8 @@ pub(crate) struct Memory {
     /// How this run's process ended.
     pub(crate) exit: Option<Exit>,
     pub(crate) oom: Option<Box<str>>,
+    /// When runs were replaced by another one without a goodbye.
+    pub(crate) reruns: Recent<LOOP_RESTARTS>,
     pub(crate) file_system: FileSystem,
     /// Whose the report's file is.
     pub(crate) owner_uid: Option<u32>,
@@ -122,6 +125,13 @@ fn is_writer(seen: &ProcessFacts, start_ticks: Option<u64>, sight: &Sight) -> bo
     }
 }
 
+/// What was seen beside a report.
+#[derive(Debug)]
+struct Seen {
+    process: ProcessSight,
+    oom: Option<String>,
+}
+
 /// What the whole state lends to the memory of one subject.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room<'a> {
@@ -183,6 +193,7 @@ impl Memory {
         self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes())
             + problem
             + oom
+            + self.reruns.heap_bytes()
             + self.probes.heap_bytes()
             + self.measured.as_ref().map_or(0, |_| size_of::<Measured>())
     }
@@ -223,30 +234,31 @@ impl Memory {
     }
 
     fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, room: Room<'_>) {
-        self.file_system = facts.file_system;
-        match facts.report {
-            Ok(file) => {
-                self.owner_uid = Some(file.owner_uid);
-                let sight = Sight::of(&file, self.sight.as_ref(), room.sleeps, now);
-                match strangers_process(&file, &facts.process, &sight) {
-                    Some(problem) => {
-                        self.hinder(Hindrance::NotPermitted, &problem, Some(file.changed), now);
-                    }
-                    None => self.learn(
-                        Summary::of(&file, name, room.detail_bytes),
-                        sight,
-                        facts.process,
-                        facts.oom,
-                    ),
-                }
-            }
+        let ServiceFacts { report, process, file_system, oom, changes: _ } = facts;
+        self.file_system = file_system;
+        match report {
+            Ok(file) => self.read(&file, Seen { process, oom }, name, now, room),
             Err(Unusable { error, since }) => {
-                if !matches!(facts.process, ProcessSight::NotLooked(_)) {
-                    self.process = facts.process;
+                if !matches!(process, ProcessSight::NotLooked(_)) {
+                    self.process = process;
                 }
                 self.hinder(Hindrance::of(&error), &error.to_string(), since, now);
             }
         }
+    }
+
+    fn read(&mut self, file: &ReportFile, seen: Seen, name: &str, now: &Now, room: Room<'_>) {
+        self.owner_uid = Some(file.owner_uid);
+        let sight = Sight::of(file, self.sight.as_ref(), room.sleeps, now);
+        if let Some(problem) = strangers_process(file, &seen.process, &sight) {
+            return self.hinder(Hindrance::NotPermitted, &problem, Some(file.changed), now);
+        }
+        let summary = Summary::of(file, name, room.detail_bytes);
+        let is_same_run = self.report.as_ref().is_some_and(|former| former.is_same_run(&summary));
+        if !is_same_run {
+            self.begin_run(&summary, now);
+        }
+        self.learn(summary, sight, seen, is_same_run);
     }
 
     fn hinder(&mut self, hindrance: Hindrance, problem: &str, changed: Option<Timestamp>, now: &Now) {
@@ -258,10 +270,10 @@ impl Memory {
         self.obstacle = Some(Obstacle { hindrance, problem, since_awake, changed });
     }
 
-    fn learn(&mut self, summary: Summary, sight: Sight, process: ProcessSight, oom: Option<String>) {
-        let is_same_run = self.report.as_ref().is_some_and(|former| former.is_same_run(&summary));
-        if !is_same_run {
-            (self.exit, self.oom, self.was_alive) = (None, None, false);
+    fn learn(&mut self, summary: Summary, sight: Sight, seen: Seen, is_same_run: bool) {
+        let Seen { process, oom } = seen;
+        if summary.said_goodbye() {
+            self.reruns.clear();
         }
         // One that ended stays ended, also when nobody can look any more.
         let is_known_dead = is_same_run && self.has_ended();
@@ -273,6 +285,31 @@ impl Memory {
         self.sight = Some(sight);
         self.report = Some(Box::new(summary));
         self.obstacle = None;
+    }
+
+    /// Another run: what was known of the end of the one before is its own.
+    fn begin_run(&mut self, summary: &Summary, now: &Now) {
+        if self.is_rerun(summary) {
+            self.reruns.push(now.awake());
+        }
+        (self.exit, self.oom, self.was_alive) = (None, None, false);
+    }
+
+    /// Whether the run before had to be replaced: it reported in this boot, said no goodbye, and nobody else counts.
+    fn is_rerun(&self, summary: &Summary) -> bool {
+        let former = self.report.as_deref().zip(self.sight.as_ref());
+        former.is_some_and(|(former, sight)| {
+            !sight.is_before_boot
+                && !former.said_goodbye()
+                && began_after(summary, former, sight)
+                && !self.is_counted_by_unit([former.pid, summary.pid])
+        })
+    }
+
+    /// Whether systemd starts it again, and counts how often.
+    fn is_counted_by_unit(&self, pids: [Option<u64>; 2]) -> bool {
+        let counting = self.probes.unit().filter(|unit| unit.is_restarted);
+        counting.and_then(|unit| unit.main_pid).is_some_and(|main| pids.contains(&Some(main.into())))
     }
 
     fn has_ended(&self) -> bool {
@@ -291,6 +328,19 @@ impl Memory {
             Fate::Ended { .. } | Fate::NotKnown(_) => {}
         }
     }
+}
+
+/// Whether a run began when another one can no longer have reported: of two processes that take turns in writing one
+/// report, none restarts.
+fn began_after(summary: &Summary, former: &Summary, sight: &Sight) -> bool {
+    if summary.pid.is_none() || former.pid.is_none() {
+        return false;
+    }
+    let Some(ticks) = summary.pid_start_ticks else { return true };
+    let began = Duration::from_millis(ticks.saturating_mul(10)).saturating_add(Duration::from_secs(1));
+    let written = sight.written_boottime().filter(|_| sight.evidence == AgeEvidence::Written);
+    former.pid_start_ticks.is_none_or(|former| ticks >= former)
+        && written.is_none_or(|written| began >= written)
 }
 
 /// Whether the report claims a process of somebody else; root may write for anybody.

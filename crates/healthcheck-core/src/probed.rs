@@ -1,6 +1,7 @@
 //! What is remembered of looks from outside.
 
 use crate::looked::look;
+use crate::recent::Recent;
 use crate::{Metric, ProbeFacts, ProbeKind, UnitFacts, perfdata, wording};
 use health_reporter::Status;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 /// So many restarts within the window are a crash loop.
 pub(crate) const LOOP_RESTARTS: usize = 3;
-pub(crate) const LOOP_WINDOW: Duration = Duration::from_secs(600);
+/// Whoever did not look for so long does not know when a counter went up.
+const COUNTER_IS_OLD: Duration = Duration::from_secs(600);
 
 /// The last look of each kind that is believed, and the bad ones since that are not believed yet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -172,7 +174,7 @@ impl Probed {
     fn bytes(&self) -> usize {
         // The sources bound each text; an exact count is not worth its code.
         const FACTS: usize = 1_024;
-        size_of::<Self>() + FACTS + self.restarts.recent.len() * size_of::<Duration>()
+        size_of::<Self>() + FACTS + self.restarts.recent.heap_bytes()
     }
 }
 
@@ -182,8 +184,8 @@ pub(crate) struct Restarts {
     counter: Option<u64>,
     /// When the counter was last seen, as time awake.
     counted_awake: Duration,
-    /// When the last ones were seen, as times awake.
-    recent: Vec<Duration>,
+    /// When the last ones were seen.
+    recent: Recent<LOOP_RESTARTS>,
 }
 
 impl Restarts {
@@ -191,21 +193,18 @@ impl Restarts {
     /// meanwhile is not known.
     fn count(&mut self, counter: u64, awake: Duration) {
         let former = self.counter.replace(counter);
-        let is_old = awake.saturating_sub(self.counted_awake) >= LOOP_WINDOW;
+        let is_old = awake.saturating_sub(self.counted_awake) >= COUNTER_IS_OLD;
         self.counted_awake = awake;
         let Some(former) = former.filter(|former| *former <= counter && !is_old) else {
             return self.recent.clear();
         };
         let more = usize::try_from(counter - former).map_or(LOOP_RESTARTS, |more| more.min(LOOP_RESTARTS));
-        self.recent.extend(std::iter::repeat_n(awake, more));
-        let excess = self.recent.len().saturating_sub(LOOP_RESTARTS);
-        self.recent.drain(..excess);
+        (0..more).for_each(|_| self.recent.push(awake));
     }
 
     /// Until which time awake it is a crash loop, where it is one.
     pub(crate) fn loops_until(&self, awake: Duration) -> Option<Duration> {
-        let first = self.recent.first().filter(|_| self.recent.len() >= LOOP_RESTARTS)?;
-        Some(*first + LOOP_WINDOW).filter(|end| *end > awake)
+        self.recent.until(awake)
     }
 }
 

@@ -114,6 +114,11 @@ impl Summary {
         self.pid.is_some() && (self.pid, self.pid_start_ticks) == (other.pid, other.pid_start_ticks)
     }
 
+    /// Whether it said that it ends.
+    pub(crate) const fn said_goodbye(&self) -> bool {
+        matches!(self.state, Life::Stopped | Life::Finished)
+    }
+
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let checks: usize = self.checks.iter().map(CheckLine::bytes).sum();

@@ -10,6 +10,7 @@ mod expectations;
 mod gaps;
 mod homes;
 mod looks;
+mod loops;
 mod properties;
 mod snapshots;
 mod thresholds;

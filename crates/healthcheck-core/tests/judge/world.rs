@@ -108,6 +108,14 @@ impl World {
         ServiceFacts { process: alive(), ..self.file(report, age) }
     }
 
+    /// A healthy report, written now by a process that started just before.
+    pub(crate) fn run(&self, pid: u64) -> ServiceFacts {
+        let ticks = u64::try_from(self.now.boottime.as_millis() / 10).unwrap();
+        let seen = ProcessFacts { start_ticks: ticks, ..process(ProcessState::Sleeping) };
+        let facts = self.beat(0.0).by(ProcessSight::Seen(seen));
+        facts.says(|r| (r.pid, r.pid_start_ticks, r.uptime) = (Some(pid), Some(ticks), Some(0.0)))
+    }
+
     /// A report as a shell script writes it, `age` seconds ago by the file's time.
     pub(crate) fn plain(&self, age: f64) -> ServiceFacts {
         self.file(HealthReport::new(Status::Healthy), age)
