@@ -64,6 +64,7 @@ impl Sight {
     /// A look at a file; `former` is the one before it in the same boot.
     pub(crate) fn of(file: &ReportFile, former: Option<&Self>, sleeps: &Sleeps, now: &Now) -> Self {
         let (age, evidence) = written_age(file, now)
+            .filter(|_| !former.is_some_and(|former| former.has_disproved(file)))
             .or_else(|| former.and_then(|former| former.age_of(file, now)))
             .unwrap_or_else(|| age_by_file_times(file, now));
         Self {
@@ -116,6 +117,12 @@ impl Sight {
 
     fn is_of(&self, file: &ReportFile) -> bool {
         (self.modified, self.changed) == (file.modified, file.changed)
+    }
+
+    /// Whether the content names a time that lay in the future when it was seen: it does not become fresh when that
+    /// time comes.
+    fn has_disproved(&self, file: &ReportFile) -> bool {
+        self.is_of(file) && self.evidence != AgeEvidence::Written
     }
 
     /// The same content goes on ageing; another one appeared since this sight, whatever the wall clock says.

@@ -97,6 +97,19 @@ fn times_in_the_future_are_never_fresher_than_what_was_seen() {
 }
 
 #[test]
+fn f12_a_report_from_the_future_does_not_become_fresh_when_its_time_comes() {
+    let mut world = World::new();
+    let ahead = world.beat(-2.0 * HOUR);
+    world.see("camera", ahead.clone());
+    for _ in 0..240 {
+        world.pass(60.0);
+        world.see("camera", ahead.clone());
+    }
+    assert_eq!(world.transitions.len(), 2, "healthy, and hung for ever");
+    assert_eq!(world.judged("camera"), (Error, Hung));
+}
+
+#[test]
 fn a_report_from_before_the_boot_is_no_report_of_this_boot() {
     for boot_id in [Some("boot-2"), None] {
         let mut world = World::new();
