@@ -144,7 +144,7 @@ fn slept(file: &ReportFile, former: Option<&Sight>, age: Duration, sleeps: &Slee
 fn written_age(file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
     let is_of_this_boot = match (file.report.boot_id.as_deref(), now.boot_id.as_deref()) {
         (Some(theirs), Some(ours)) => theirs == ours,
-        _ => !now.is_before_boot(file.modified),
+        _ => !is_of_earlier_boot(file, now),
     };
     let written = file.report.written_boottime_s.filter(|_| is_of_this_boot)?;
     Some((now.since_boottime(wording::seconds(written))?, AgeEvidence::Written))
@@ -162,6 +162,11 @@ fn is_before_boot(file: &ReportFile, former: Option<&Sight>, now: &Now) -> bool 
     match (file.report.boot_id.as_deref(), now.boot_id.as_deref(), former) {
         (Some(theirs), Some(ours), _) => theirs != ours,
         (_, _, Some(former)) => former.is_of(file) && former.is_before_boot,
-        _ => now.is_before_boot(file.modified),
+        _ => is_of_earlier_boot(file, now),
     }
+}
+
+/// What was changed last before the boot was not written after it, whatever modification time its owner gave it.
+fn is_of_earlier_boot(file: &ReportFile, now: &Now) -> bool {
+    now.is_before_boot(file.modified.min(file.changed))
 }

@@ -210,7 +210,8 @@ fn silent_loop(report: &HealthReport) -> Option<SilentLoop> {
     let excess = |silent: &SilentLoop| silent.silence_s - silent.limit_s;
     let watched = report.watched_loops.iter().map(|watched| SilentLoop {
         name: wording::name(&watched.name),
-        silence_s: written - watched.beat_boottime_s,
+        // The difference of two numbers may be none, and such a record could not be read again.
+        silence_s: (written - watched.beat_boottime_s).clamp(f64::MIN, f64::MAX),
         limit_s: watched.limit_s,
     });
     watched.filter(|silent| excess(silent) > 0.0).max_by(|a, b| excess(a).total_cmp(&excess(b)))

@@ -3,6 +3,7 @@
 use crate::world::*;
 use health_reporter::Status::{Error, Healthy};
 use health_reporter::{RecentError, State as Life, WatchedLoop};
+use healthcheck_core::Cause::Hung;
 use healthcheck_core::ProcessSight::Gone;
 use healthcheck_core::{ServiceFacts, State};
 
@@ -79,6 +80,21 @@ fn a_saved_state_goes_on_where_it_was() {
     world.see("dead", world.beat(5.0).by(Gone));
     world.see("late", missing());
     assert_eq!(world.transitions.len(), before, "nothing is told twice");
+}
+
+#[test]
+fn the_largest_numbers_are_saved_and_read_again() {
+    let mut world = World::new();
+    world.see(
+        "camera",
+        world.beat(0.0).says(|r| {
+            (r.written_boottime_s, r.deadline_s, r.uptime) = (Some(f64::MAX), Some(f64::MAX), Some(f64::MAX));
+            r.watched_loops =
+                vec![WatchedLoop { name: "work".into(), beat_boottime_s: f64::MIN, limit_s: 1.0 }];
+        }),
+    );
+    assert_eq!(world.judged("camera"), (Error, Hung));
+    assert_eq!(serde_json::from_str::<State>(&saved(&world.state)).unwrap(), world.state);
 }
 
 #[test]

@@ -145,6 +145,18 @@ fn a_report_from_before_the_boot_is_no_report_of_this_boot() {
 }
 
 #[test]
+fn a_modification_time_ahead_does_not_carry_a_report_over_a_boot() {
+    let mut world = World::new();
+    let changed = world.now.wall;
+    let ahead = changed + SignedDuration::from_hours(3);
+    world.boot(Some("boot-2"));
+    world.pass(HOUR);
+    let script = world.plain(0.0).change(|file| (file.modified, file.changed) = (ahead, changed));
+    world.see("script", script);
+    assert_eq!(world.judged("script"), (Error, NeverStarted));
+}
+
+#[test]
 fn a_single_look_after_a_boot_grants_no_grace() {
     let mut world = World::once();
     let stale = world.beat(0.0);
