@@ -1,0 +1,69 @@
+//! The clocks of a machine. True time, which nobody there can read, is the time since the world began.
+
+use healthcheck_core::Now;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Clock {
+    /// True time, the first uptime included: at zero the machine booted first.
+    pub(crate) t: Duration,
+    /// The true time of the boot.
+    pub(crate) booted: Duration,
+    pub(crate) suspended: Duration,
+    /// Which boot it is.
+    pub(crate) boot: u32,
+    boot_id: Option<Arc<str>>,
+    /// How far the wall clock was set, in seconds.
+    stepped_s: i64,
+    /// Whether it was ever set.
+    pub(crate) has_stepped: bool,
+}
+
+impl Clock {
+    pub(crate) fn new(uptime: Duration, has_boot_id: bool) -> Self {
+        let boot_id = has_boot_id.then(|| "boot-1".into());
+        let (booted, suspended) = (Duration::ZERO, Duration::ZERO);
+        Self { t: uptime, booted, suspended, boot: 1, boot_id, stepped_s: 0, has_stepped: false }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let (boottime, suspended) = (self.boottime(), self.suspended);
+        Now { wall: self.wall(), boottime, suspended, boot_id: self.boot_id.clone() }
+    }
+
+    pub(crate) fn boottime(&self) -> Duration {
+        self.t - self.booted
+    }
+
+    pub(crate) fn boot_id(&self) -> Option<String> {
+        self.boot_id.as_deref().map(str::to_owned)
+    }
+
+    pub(crate) const fn has_boot_id(&self) -> bool {
+        self.boot_id.is_some()
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        const BEGAN_S: i64 = 1_748_779_200;
+        let began = Timestamp::constant(BEGAN_S, 0);
+        began + SignedDuration::try_from(self.t).unwrap() + SignedDuration::from_secs(self.stepped_s)
+    }
+
+    pub(crate) const fn step(&mut self, seconds: i64) {
+        self.stepped_s += seconds;
+        self.has_stepped = true;
+    }
+
+    /// The machine comes up now.
+    pub(crate) fn boot(&mut self) {
+        (self.booted, self.suspended, self.boot) = (self.t, Duration::ZERO, self.boot + 1);
+        self.boot_id = self.boot_id.take().map(|_| format!("boot-{}", self.boot).into());
+    }
+
+    /// The boot time of a true time, in seconds.
+    pub(crate) fn boottime_s(&self, t: Duration) -> f64 {
+        t.saturating_sub(self.booted).as_secs_f64()
+    }
+}
