@@ -19,6 +19,7 @@ mod word;
 pub(crate) use case::Case;
 pub(crate) use finding::Finding;
 
+use crate::fallen::{Fallen, Healer};
 use crate::memory::{Hindrance, Memory};
 use crate::state::{Record, State};
 use crate::{Cause, Facts, Kind, Now, Observation, Policy, Subject, Transition, Verdict};
@@ -49,7 +50,9 @@ pub fn step(
 fn observe(state: &mut State, observation: Observation, now: &Now, policy: &Policy) -> Option<Transition> {
     let subject = observation.subject.clone();
     let (memory, held) = match state.take(&subject) {
-        Some(record) if is_news(&observation, &record.memory) => (record.memory, Some(record.verdict)),
+        Some(mut record) if is_news(&observation, &record.memory) => {
+            (std::mem::take(&mut record.memory), Some(record))
+        }
         Some(record) => {
             state.keep(subject, record);
             return None;
@@ -59,13 +62,13 @@ fn observe(state: &mut State, observation: Observation, now: &Now, policy: &Poli
     let memory = memory.after(observation, now, policy, state.room());
     let case = Case::new(&subject, &memory, now, policy, state).held(held.is_some());
     let finding = match judge(&case) {
-        None if case.is_forgotten(held.as_ref()) => return None,
+        None if case.is_forgotten(held.as_ref().map(|record| &record.verdict)) => return None,
         finding => finding.unwrap_or_else(Finding::not_observed),
     };
     // Whoever looks only once never comes back.
     let due_boottime = finding.until.filter(|_| !policy.once);
-    let (verdict, transition) = settle(&subject, held.as_ref(), finding, now);
-    state.keep(subject, Record { memory, verdict, due_boottime });
+    let (record, transition) = settle(&subject, held, memory, finding, now);
+    state.keep(subject, Record { due_boottime, ..record });
     transition
 }
 
@@ -109,18 +112,35 @@ fn judge_report(told: &Told<'_>) -> Finding {
         .unwrap_or_else(|| word::self_reported(told))
 }
 
+/// The record with its new verdict, and the transition if that is another one.
 fn settle(
     subject: &Subject,
-    held: Option<&Verdict>,
+    held: Option<Record>,
+    memory: Memory,
     finding: Finding,
     now: &Now,
-) -> (Verdict, Option<Transition>) {
-    let is_same = held.is_some_and(|held| (held.status, held.cause) == (finding.status, finding.cause));
-    let since = held.filter(|_| is_same).map(|held| held.since);
+) -> (Record, Option<Transition>) {
+    let (former, mut changes, fallen) =
+        held.map_or_else(Default::default, |held| (Some(held.verdict), held.changes, held.fallen));
+    let is_same =
+        former.as_ref().is_some_and(|held| (held.status, held.cause) == (finding.status, finding.cause));
+    let since = former.as_ref().filter(|_| is_same).map(|held| held.since);
     let verdict = finding.into_verdict(since, now);
-    let transition = (!is_same).then(|| Transition {
+    let transition = (!is_same).then(|| {
+        changes.push(now.awake());
+        let mut transition = transition(subject, former.as_ref(), &verdict, now);
+        transition.is_flapping = changes.until(now.awake()).is_some();
+        tell_healer(&mut transition, former.as_ref().zip(fallen.as_deref()), &memory);
+        transition
+    });
+    let fallen = Fallen::after(fallen, verdict.cause, &memory);
+    (Record { memory, verdict, due_boottime: None, changes, fallen }, transition)
+}
+
+fn transition(subject: &Subject, former: Option<&Verdict>, verdict: &Verdict, now: &Now) -> Transition {
+    Transition {
         subject: subject.clone(),
-        from: held.map_or(Status::Unknown, |held| held.status),
+        from: former.map_or(Status::Unknown, |former| former.status),
         to: verdict.status,
         cause: verdict.cause,
         at: now.wall,
@@ -130,8 +150,17 @@ fn settle(
         evidence: verdict.evidence.clone(),
         is_healed_by_supervisor: false,
         is_flapping: false,
-    });
-    (verdict, transition)
+    }
+}
+
+/// What had ended badly and is back was started by somebody.
+fn tell_healer(transition: &mut Transition, down: Option<(&Verdict, &Fallen)>, memory: &Memory) {
+    let is_back = transition.cause == Cause::SelfReported || transition.to == Status::Healthy;
+    let healer = down.filter(|_| is_back).and_then(|(held, fallen)| fallen.healer(held.cause, memory));
+    if let Some(healer) = healer {
+        transition.is_healed_by_supervisor = healer == Healer::Supervisor;
+        transition.reasons.push(healer.as_str().into());
+    }
 }
 
 impl Finding {

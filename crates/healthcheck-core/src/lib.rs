@@ -33,6 +33,7 @@ mod aftermath;
 mod container;
 mod dependencies;
 mod exit;
+mod fallen;
 mod gap;
 mod judge;
 mod looked;

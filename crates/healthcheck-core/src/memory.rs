@@ -28,7 +28,7 @@ pub(crate) struct Memory {
     /// When that one was written; of this boot only.
     pub(crate) sight: Option<Sight>,
     /// What makes the report unusable now.
-    pub(crate) obstacle: Option<Obstacle>,
+    pub(crate) obstacle: Option<Box<Obstacle>>,
     pub(crate) process: ProcessSight,
     /// Whether this run's process was seen alive.
     pub(crate) was_alive: bool,
@@ -181,14 +181,15 @@ impl Memory {
     pub(crate) fn after_gap(&mut self, lasted: Duration) {
         self.was_alive &= self.has_ended();
         self.sight.iter_mut().for_each(|sight| sight.leave_unwatched(lasted));
-        let obstacles = self.obstacle.iter_mut().chain(self.stranger.as_deref_mut());
+        let obstacles = self.obstacle.iter_mut().chain(&mut self.stranger);
         obstacles.for_each(|obstacle| obstacle.since_awake += lasted);
         self.probes.after_gap(lasted);
     }
 
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let problem = self.obstacle.as_ref().map_or(0, |obstacle| obstacle.problem.len());
+        let problem =
+            self.obstacle.as_ref().map_or(0, |obstacle| size_of::<Obstacle>() + obstacle.problem.len());
         let oom = self.oom.as_ref().map_or(0, |oom| oom.len());
         self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes())
             + problem
@@ -267,7 +268,7 @@ impl Memory {
             self.obstacle.take().filter(|former| (former.hindrance == Hindrance::Missing) == is_missing);
         let since_awake = former.map_or(now.awake(), |former| former.since_awake);
         let problem = crate::wording::message(problem);
-        self.obstacle = Some(Obstacle { hindrance, problem, since_awake, changed });
+        self.obstacle = Some(Box::new(Obstacle { hindrance, problem, since_awake, changed }));
     }
 
     fn learn(&mut self, summary: Summary, sight: Sight, seen: Seen, is_same_run: bool) {

@@ -13,12 +13,16 @@ pub(crate) const LOOP_RESTARTS: usize = 3;
 /// Whoever did not look for so long does not know when a counter went up.
 const COUNTER_IS_OLD: Duration = Duration::from_secs(600);
 
-/// The last look of each kind that is believed, and the bad ones since that are not believed yet.
+/// What each kind of look showed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Probes {
-    believed: BTreeMap<ProbeKind, Probed>,
-    doubts: BTreeMap<ProbeKind, Doubt>,
+#[serde(transparent)]
+pub(crate) struct Probes(BTreeMap<ProbeKind, Looks>);
+
+/// The last look of a kind that is believed, and the bad ones since that are not believed yet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Looks {
+    believed: Option<Probed>,
+    doubt: Option<Doubt>,
 }
 
 /// Looks in a row that were worse than what is believed.
@@ -58,29 +62,30 @@ pub(crate) struct Probed {
 
 impl Probes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.believed.is_empty() && self.doubts.is_empty()
+        self.0.is_empty()
     }
 
     pub(crate) fn get(&self, kind: ProbeKind) -> Option<&Probed> {
-        self.believed.get(&kind)
+        self.0.get(&kind)?.believed.as_ref()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ProbeKind, &Probed)> {
-        self.believed.iter().map(|(kind, probed)| (*kind, probed))
+        self.0.iter().filter_map(|(kind, looks)| Some((*kind, looks.believed.as_ref()?)))
     }
 
     /// What is not believed yet.
     pub(crate) fn doubts(&self) -> impl Iterator<Item = (ProbeKind, &Doubt)> {
-        self.doubts.iter().map(|(kind, doubt)| (*kind, doubt))
+        self.0.iter().filter_map(|(kind, looks)| Some((*kind, looks.doubt.as_ref()?)))
     }
 
     pub(crate) fn is_doubted(&self, kind: ProbeKind) -> bool {
-        self.doubts.contains_key(&kind)
+        self.0.get(&kind).is_some_and(|looks| looks.doubt.is_some())
     }
 
     /// Nobody looked for a while: what was doubted before is no part of a row any more.
     pub(crate) fn forget_doubts(&mut self) {
-        self.doubts.clear();
+        self.0.values_mut().for_each(|looks| looks.doubt = None);
+        self.0.retain(|_, looks| looks.believed.is_some());
     }
 
     pub(crate) fn unit(&self) -> Option<&UnitFacts> {
@@ -90,10 +95,15 @@ impl Probes {
         }
     }
 
+    /// When a keeper last started it again, as time awake.
+    pub(crate) fn last_restart(&self) -> Option<Duration> {
+        self.iter().filter_map(|(_, probed)| probed.restarts.recent.last()).max()
+    }
+
     /// How long the slowest of them took.
     pub(crate) fn took(&self) -> Option<Duration> {
-        let doubts = self.doubts.values().map(|doubt| doubt.took);
-        self.believed.values().map(|probed| probed.took).chain(doubts).max()
+        let doubts = self.doubts().map(|(_, doubt)| doubt.took);
+        self.iter().map(|(_, probed)| probed.took).chain(doubts).max()
     }
 
     /// The numbers that a command brought, or how long a certificate is still valid.
@@ -112,48 +122,36 @@ impl Probes {
 
     /// Takes in another look; a bad one is believed after so many retries.
     pub(crate) fn learn(&mut self, look: Look, retries: u8, awake: Duration) {
-        match self.doubt(&look, retries) {
-            Some(doubt) => drop(self.doubts.insert(look.kind, doubt)),
-            None => self.believe(look, awake),
+        let looks = self.0.entry(look.kind).or_default();
+        looks.doubt = looks.doubted(&look, retries);
+        if looks.doubt.is_none() {
+            looks.believed = Some(Probed::after(looks.believed.take(), look, awake));
         }
-    }
-
-    fn doubt(&self, look: &Look, retries: u8) -> Option<Doubt> {
-        let held = self.get(look.kind).map_or(Status::Healthy, |probed| shown(&probed.outcome).0);
-        let (status, shown) = shown(&look.outcome);
-        let looks = self.doubts.get(&look.kind).map_or(0, |doubt| doubt.looks).saturating_add(1);
-        let is_doubted = status > held && looks <= u16::from(retries) && !is_keeper(look.kind);
-        let (shown, wanted) = (wording::message(&shown), u16::from(retries) + 1);
-        is_doubted.then_some(Doubt { looks, wanted, shown, took: look.took })
-    }
-
-    fn believe(&mut self, look: Look, awake: Duration) {
-        let Look { kind, outcome, took } = look;
-        self.doubts.remove(&kind);
-        let former = self.believed.remove(&kind);
-        let blind_since = former.as_ref().and_then(|former| former.blind_since_awake);
-        let mut restarts = former.map(|former| former.restarts).unwrap_or_default();
-        match &outcome {
-            Ok(ProbeFacts::Unit(unit)) => restarts.count(unit.restarts, awake),
-            Ok(ProbeFacts::Container(container)) => restarts.count(container.restarts, awake),
-            _ => {}
-        }
-        let blind_since_awake = outcome.is_err().then(|| blind_since.unwrap_or(awake));
-        let outcome = outcome.map(reduced).map_err(|problem| wording::message(&problem));
-        self.believed.insert(kind, Probed { outcome, took, seen_awake: awake, blind_since_awake, restarts });
     }
 
     /// Nobody looked for so long: that counts against nobody.
     pub(crate) fn after_gap(&mut self, lasted: Duration) {
         self.forget_doubts();
-        let blind = self.believed.values_mut().filter_map(|probed| probed.blind_since_awake.as_mut());
+        let believed = self.0.values_mut().filter_map(|looks| looks.believed.as_mut());
+        let blind = believed.filter_map(|probed| probed.blind_since_awake.as_mut());
         blind.for_each(|since| *since += lasted);
     }
 
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let doubts = self.doubts.values().map(|doubt| size_of::<Doubt>() + doubt.shown.len() + 32);
-        self.believed.values().map(Probed::bytes).chain(doubts).sum()
+        let doubts = self.doubts().map(|(_, doubt)| size_of::<Looks>() + doubt.shown.len());
+        self.iter().map(|(_, probed)| probed.bytes()).chain(doubts).sum()
+    }
+}
+
+impl Looks {
+    fn doubted(&self, look: &Look, retries: u8) -> Option<Doubt> {
+        let held = self.believed.as_ref().map_or(Status::Healthy, |probed| shown(&probed.outcome).0);
+        let (status, shown) = shown(&look.outcome);
+        let looks = self.doubt.as_ref().map_or(0, |doubt| doubt.looks).saturating_add(1);
+        let is_doubted = status > held && looks <= u16::from(retries) && !is_keeper(look.kind);
+        let (shown, wanted) = (wording::message(&shown), u16::from(retries) + 1);
+        is_doubted.then_some(Doubt { looks, wanted, shown, took: look.took })
     }
 }
 
@@ -171,6 +169,20 @@ fn reduced(mut facts: ProbeFacts) -> ProbeFacts {
 }
 
 impl Probed {
+    fn after(former: Option<Self>, look: Look, awake: Duration) -> Self {
+        let Look { outcome, took, .. } = look;
+        let blind_since = former.as_ref().and_then(|former| former.blind_since_awake);
+        let mut restarts = former.map(|former| former.restarts).unwrap_or_default();
+        match &outcome {
+            Ok(ProbeFacts::Unit(unit)) => restarts.count(unit.restarts, awake),
+            Ok(ProbeFacts::Container(container)) => restarts.count(container.restarts, awake),
+            _ => {}
+        }
+        let blind_since_awake = outcome.is_err().then(|| blind_since.unwrap_or(awake));
+        let outcome = outcome.map(reduced).map_err(|problem| wording::message(&problem));
+        Self { outcome, took, seen_awake: awake, blind_since_awake, restarts }
+    }
+
     fn bytes(&self) -> usize {
         // The sources bound each text; an exact count is not worth its code.
         const FACTS: usize = 1_024;

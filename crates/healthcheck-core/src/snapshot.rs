@@ -65,11 +65,12 @@ impl Snapshot {
     fn show(now: &Now, told: impl Iterator<Item = (Told, (Subject, Record))>) -> Self {
         let (mut services, mut others) = (Vec::with_capacity(told.size_hint().0), Vec::new());
         for (told, (subject, record)) in told.filter(|(told, _)| told.is_shown) {
+            let is_flapping = record.is_flapping(now);
             match subject.kind {
-                Kind::Service => services.push(views::service(told, subject, record)),
+                Kind::Service => services.push(views::service(told, subject, record, is_flapping)),
                 _ => {
                     let verdict = told.verdict.unwrap_or(record.verdict);
-                    others.push(views::subject(subject, verdict, &record.memory));
+                    others.push(views::subject(subject, verdict, &record.memory, is_flapping));
                 }
             }
         }

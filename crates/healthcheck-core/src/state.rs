@@ -1,6 +1,8 @@
 //! What the judge knows: one record a subject.
 
+use crate::fallen::Fallen;
 use crate::memory::{Memory, Room};
+use crate::recent::Recent;
 use crate::sleeps::Sleeps;
 use crate::{Gap, GapReason, Kind, Now, ProbeKind, Subject, Verdict};
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ const DETAIL_BYTES: usize = 4 * 1024 * 1024;
 /// What the details of one subject may take, in bytes.
 const MAX_DETAIL_BYTES: usize = 8 * 1024;
 const MIN_DETAIL_BYTES: usize = 256;
+/// So many changes in ten minutes are flapping.
+const FLAPPING_CHANGES: usize = 6;
 /// Without boot ids, a boot time this far behind the last one is that of another boot.
 const BOOTTIME_TOLERANCE: Duration = Duration::from_secs(10);
 
@@ -49,6 +53,24 @@ pub struct Record {
     pub(crate) verdict: Verdict,
     /// When time alone may change the verdict, as boot time.
     pub(crate) due_boottime: Option<Duration>,
+    /// When the last changes of the verdict were.
+    #[serde(default)]
+    pub(crate) changes: Recent<FLAPPING_CHANGES>,
+    /// The run that ended badly, as long as it is down.
+    #[serde(default)]
+    pub(crate) fallen: Option<Box<Fallen>>,
+}
+
+impl Record {
+    pub(crate) fn is_flapping(&self, now: &Now) -> bool {
+        self.changes.until(now.awake()).is_some()
+    }
+
+    fn after_boot(&mut self) {
+        self.memory.after_boot();
+        self.changes.clear();
+        (self.due_boottime, self.fallen) = (None, None);
+    }
 }
 
 /// What a state is besides its records: to which time all of it belongs.
@@ -171,6 +193,12 @@ impl State {
         self.subjects.get(subject).map(|record| &record.verdict)
     }
 
+    /// Whether a subject changed so often in the last ten minutes that one change says little.
+    #[must_use]
+    pub fn is_flapping(&self, subject: &Subject, now: &Now) -> bool {
+        self.subjects.get(subject).is_some_and(|record| record.is_flapping(now))
+    }
+
     /// The process that the last report of a subject names, and whether it was seen alive.
     #[must_use]
     pub fn process(&self, subject: &Subject) -> Option<(u64, bool)> {
@@ -229,6 +257,8 @@ impl State {
                 + 32
                 + record.memory.heap_bytes()
                 + record.verdict.heap_bytes()
+                + record.changes.heap_bytes()
+                + record.fallen.as_ref().map_or(0, |_| size_of::<Fallen>())
         };
         self.subjects.len() * nodes + self.records().map(heap).sum::<usize>()
     }
@@ -299,8 +329,7 @@ impl State {
     pub(crate) fn enter_boot_of(&mut self, now: &Now) {
         if self.is_of_another_boot(now) {
             for record in self.subjects.values_mut() {
-                record.memory.after_boot();
-                record.due_boottime = None;
+                record.after_boot();
             }
             self.due.clear();
             self.sleeps.clear();

@@ -50,6 +50,14 @@ pub struct UnitFacts {
     pub owner_uid: Option<u32>,
 }
 
+impl UnitFacts {
+    /// Whether its main process ended, and systemd is about to start it again.
+    pub(crate) fn is_about_to_restart(&self) -> bool {
+        let is_waiting = self.active == UnitActive::Activating && self.sub.starts_with("auto-restart");
+        is_waiting || self.sub.ends_with("before-auto-restart")
+    }
+}
+
 /// Whether there is such a unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -61,7 +61,7 @@ impl<'a> Case<'a> {
         let is_missing = |obstacle: &Obstacle| obstacle.hindrance == Hindrance::Missing;
         self.instance.is_some()
             && self.memory.probes.is_empty()
-            && self.memory.obstacle.as_ref().is_some_and(is_missing)
+            && self.memory.obstacle.as_deref().is_some_and(is_missing)
     }
 
     /// Whether nothing need be kept of what has no verdict: nobody was told anything that must be taken back.

@@ -269,7 +269,7 @@ fn life_of_unit(unit: &UnitFacts) -> Life {
     }
     let up = || Life::Up(format!("{} ({})", unit.active.as_str(), unit.sub));
     match unit.active {
-        UnitActive::Activating if unit.sub.starts_with("auto-restart") => Life::Restarting,
+        _ if unit.is_about_to_restart() => Life::Restarting,
         UnitActive::Active | UnitActive::Reloading | UnitActive::Activating | UnitActive::Deactivating => {
             up()
         }

@@ -34,6 +34,8 @@ pub struct SubjectView {
     pub reasons: Vec<Cow<'static, str>>,
     /// What was seen.
     pub evidence: Evidence,
+    /// Whether it changes so often that its verdict of the moment says little.
+    pub is_flapping: bool,
     /// How long the last look took; nothing where nobody looked.
     pub took: Option<Duration>,
     /// The numbers that the last look brought.
@@ -149,15 +151,15 @@ fn words_now(case: &Case<'_>, held: &Verdict) -> Option<Verdict> {
     finding.map(|finding| finding.into_verdict(Some(held.since), case.now))
 }
 
-pub(super) fn subject(subject: Subject, verdict: Verdict, memory: &Memory) -> SubjectView {
+pub(super) fn subject(subject: Subject, verdict: Verdict, memory: &Memory, is_flapping: bool) -> SubjectView {
     let Verdict { status, cause, message, reasons, evidence, since } = verdict;
     let (took, metrics) = (memory.probes.took(), memory.probes.metrics());
     let (kind, name) = (subject.kind, subject.name);
-    SubjectView { kind, name, status, cause, message, since, reasons, evidence, took, metrics }
+    SubjectView { kind, name, status, cause, message, since, reasons, evidence, is_flapping, took, metrics }
 }
 
-pub(super) fn service(told: Told, name: Subject, record: Record) -> ServiceView {
-    let verdict = subject(name, told.verdict.unwrap_or(record.verdict), &record.memory);
+pub(super) fn service(told: Told, name: Subject, record: Record, is_flapping: bool) -> ServiceView {
+    let verdict = subject(name, told.verdict.unwrap_or(record.verdict), &record.memory, is_flapping);
     let summary = record.memory.report.map(|summary| *summary);
     let mut view = ServiceView {
         priority: told.priority,

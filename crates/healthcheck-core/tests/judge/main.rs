@@ -12,6 +12,7 @@ mod homes;
 mod looks;
 mod loops;
 mod properties;
+mod returns;
 mod snapshots;
 mod thresholds;
 mod unusable;

@@ -24,6 +24,7 @@ pub(super) fn subject(kind: Kind, name: &str, status: Status, cause: Cause, mess
         since: now(),
         reasons: vec!["because".into()],
         evidence: Evidence::default(),
+        is_flapping: false,
         took: None,
         metrics: Vec::new(),
     }
