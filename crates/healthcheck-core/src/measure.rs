@@ -85,7 +85,7 @@ pub enum MountSight {
 }
 
 /// Beyond a limit for some time it is bad; back beyond `clear` it is well again.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Beyond this it is a warning.
     pub warning: Option<f64>,

@@ -1,9 +1,9 @@
 //! What a machine has, and how much of it is taken. What could not be looked at is absent, never zero.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a machine has, and how much of it is taken.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// Main memory.
     pub memory: Option<Capacity>,
@@ -24,7 +24,7 @@ pub struct Resources {
 }
 
 /// A store of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Capacity {
     /// All of it.
     pub total_bytes: u64,
@@ -33,7 +33,7 @@ pub struct Capacity {
 }
 
 /// Processes that ran or wanted to, on average over 1, 5 and 15 minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// Over one minute.
     pub one: f64,
@@ -46,7 +46,7 @@ pub struct Load {
 }
 
 /// The shares of the last ten seconds in which at least one process waited, from 0 to 1; `/proc/pressure`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pressure {
     /// For a processor.
     pub cpu_ratio: Option<f64>,
@@ -57,7 +57,7 @@ pub struct Pressure {
 }
 
 /// A file system.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Disk {
     /// Where it is mounted.
     pub mount_point: String,
@@ -74,7 +74,7 @@ pub struct Disk {
 }
 
 /// The inodes of a file system.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Inodes {
     /// All of them.
     pub total: u64,
@@ -83,7 +83,7 @@ pub struct Inodes {
 }
 
 /// A sensor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Temperature {
     /// The sensor's name: `coretemp Package id 0`.
     pub name: String,
@@ -92,7 +92,7 @@ pub struct Temperature {
 }
 
 /// Open files of the whole system.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Descriptors {
     /// Open ones.
     pub open: u64,

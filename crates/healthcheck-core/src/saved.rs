@@ -14,6 +14,14 @@ pub(crate) fn word<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
+/// The same where there may be none.
+pub(crate) fn word_if_any<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let word = Option::<Cow<str>>::deserialize(deserializer)?;
+    word.map(|word| word.parse().map_err(D::Error::custom)).transpose()
+}
+
 pub(crate) fn write_shared<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }

@@ -10,15 +10,16 @@ use crate::{Kind, Now, Policy, Priority, State, Subject};
 use graph::Graph;
 use health_reporter::Status;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use views::Told;
 
 /// All verdicts at one instant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The instant, wall time.
     pub timestamp: Timestamp,
     /// The worst of all, optional ones as at most a warning; unknown where there is nothing to judge.
+    #[serde(deserialize_with = "crate::saved::word")]
     pub overall_status: Status,
     /// How many are how.
     pub counts: Counts,
@@ -29,7 +30,7 @@ pub struct Snapshot {
 }
 
 /// How many subjects are how, resources apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Healthy ones, those that are stopped or finished among them.
     pub healthy: usize,

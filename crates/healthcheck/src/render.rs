@@ -9,6 +9,8 @@ pub(crate) mod json;
 #[cfg(test)]
 mod judged;
 pub(crate) mod nagios;
+#[cfg(test)]
+mod passed_on;
 mod plug_in;
 pub(crate) mod prometheus;
 #[cfg(test)]
@@ -18,11 +20,17 @@ mod text;
 
 use health_reporter::Status;
 use healthcheck_core::{Kind, Limits, Quantity, Resources, Snapshot, SubjectView};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Everything that is shown, at one instant.
-#[derive(Debug)]
+/// Everything that is shown, at one instant. Serialised, it goes from the monitor to whoever shows it.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Picture {
+    /// Whoever shows it knows whom it was taken by, and need not be told.
+    #[serde(skip)]
+    pub(crate) source: Source,
     pub(crate) host: String,
     pub(crate) project: Option<String>,
     pub(crate) mode: Mode,
@@ -34,8 +42,19 @@ pub(crate) struct Picture {
     pub(crate) remarks: Vec<Remark>,
 }
 
+/// Who looked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// This very process.
+    #[default]
+    Direct,
+    /// A monitor that runs.
+    Monitor { pid: u32 },
+}
+
 /// How services are run on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     Systemd,
     Processes,
@@ -51,14 +70,36 @@ impl Mode {
 }
 
 /// Something that cannot be said of any one service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Remark {
     /// What it is about, as a word.
-    pub(crate) about: &'static str,
+    pub(crate) about: Cow<'static, str>,
+    #[serde(deserialize_with = "status")]
     pub(crate) status: Status,
     pub(crate) message: String,
     /// Whether the whole is as bad as this; a report suffices where its unit could not be looked at.
     pub(crate) counts: bool,
+}
+
+/// Reads a status. The reporter, whose word it is, only writes them with serde.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
+    Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+impl Source {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Monitor { .. } => "monitor",
+        }
+    }
+
+    pub(crate) const fn monitor_pid(self) -> Option<u32> {
+        match self {
+            Self::Direct => None,
+            Self::Monitor { pid } => Some(pid),
+        }
+    }
 }
 
 impl Picture {

@@ -2,6 +2,7 @@
 
 use crate::judge::{Case, judge};
 use crate::memory::Memory;
+use crate::saved;
 use crate::state::Record;
 use crate::summary::{CheckLine, Summary};
 use crate::{
@@ -9,20 +10,21 @@ use crate::{
 };
 use health_reporter::{State as Life, Status};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The verdict on one subject.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubjectView {
     /// Its kind.
     pub kind: Kind,
     /// Its name.
-    #[serde(serialize_with = "crate::saved::write_shared")]
+    #[serde(serialize_with = "saved::write_shared", deserialize_with = "saved::read_shared")]
     pub name: Arc<str>,
     /// How it is.
+    #[serde(deserialize_with = "saved::word")]
     pub status: Status,
     /// Why, as a word.
     pub cause: Cause,
@@ -43,7 +45,7 @@ pub struct SubjectView {
 }
 
 /// The verdict on one service, and the last report of it that could be used.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// The verdict.
     #[serde(flatten)]
@@ -51,6 +53,7 @@ pub struct ServiceView {
     /// How much it counts in the whole.
     pub priority: Priority,
     /// Where it says it is in its life.
+    #[serde(deserialize_with = "saved::word_if_any")]
     pub state: Option<Life>,
     /// What it says it is doing.
     pub current_task: Option<String>,
@@ -91,11 +94,12 @@ pub struct ServiceView {
 }
 
 /// One check of a report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckView {
     /// Its name.
     pub name: String,
     /// How it is.
+    #[serde(deserialize_with = "saved::word")]
     pub status: Status,
     /// Why, for people; at most 256 bytes.
     pub message: String,

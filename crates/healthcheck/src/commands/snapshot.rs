@@ -5,7 +5,7 @@ use super::looks;
 use super::units::{self, FoundUnits};
 use crate::cli::{ExitCodes, Format};
 use crate::config::{Config, Priority as Configured, ServiceSettings};
-use crate::render::{Mode, Picture, Remark, checkmk, health_json, json, nagios, prometheus, table};
+use crate::render::{Mode, Picture, Remark, Source, checkmk, health_json, json, nagios, prometheus, table};
 use crate::sources::looks::{Eyes, Look};
 use crate::sources::machine::{self, Machine};
 use crate::sources::processes::Processes;
@@ -47,6 +47,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) 
     let snapshot = Snapshot::taken(state, &now, &policy);
     let nothing_found = snapshot.has_nothing_to_judge();
     Picture {
+        source: Source::Direct,
         host: machine::host_name(),
         project: config.project.clone(),
         mode: if outside.is_with_systemd { Mode::Systemd } else { Mode::Processes },
@@ -84,7 +85,7 @@ fn outside(config: &Config, state: &State) -> Outside {
 fn nothing_seen(looks: Vec<Look>, is_with_systemd: bool, error: &io::Error) -> Outside {
     let observations = looks.into_iter().map(|look| look.failed(error)).collect();
     let message = format!("cannot look from outside: {error}");
-    let remark = Remark { about: "outside", status: Status::Unknown, message, counts: false };
+    let remark = Remark { about: "outside".into(), status: Status::Unknown, message, counts: false };
     Outside { is_with_systemd, observations, remark: Some(remark) }
 }
 
@@ -98,7 +99,7 @@ async fn look_outside(config: &Config, state: &State, mut looks: Vec<Look>, bus:
     // Whoever is looked at in its unit has a line of its own.
     let remark = problem.filter(|_| !asks_systemd).map(|problem| {
         let message = problem.to_string();
-        Remark { about: "systemd", status: Status::Unknown, message, counts: false }
+        Remark { about: "systemd".into(), status: Status::Unknown, message, counts: false }
     });
     let mut observations = Rc::new(Eyes::with(manager)).look(looks).await;
     observations.retain(|observation| found.accept(observation));
@@ -160,7 +161,9 @@ fn service(settings: &ServiceSettings) -> ServicePolicy {
 
 fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let mut remark = |about, status, message| remarks.push(Remark { about, status, message, counts: true });
+    let mut remark = |about: &'static str, status, message| {
+        remarks.push(Remark { about: about.into(), status, message, counts: true });
+    };
     for (dir, error) in found.unreadable_dirs() {
         remark("health_dir", Status::Unknown, format!("cannot read {}: {error}", dir.display()));
     }

@@ -15,7 +15,7 @@ pub(super) struct Issue<'a> {
 
 enum About<'a> {
     Subject(&'a SubjectView),
-    Looking(&'static str),
+    Looking(&'a str),
 }
 
 impl<'a> Issue<'a> {
@@ -46,7 +46,7 @@ pub(super) fn issues(picture: &Picture) -> Vec<Issue<'_>> {
     let remarks = picture.remarks.iter().map(|remark| Issue {
         status: remark.status,
         message: &remark.message,
-        about: About::Looking(remark.about),
+        about: About::Looking(&remark.about),
     });
     let mut issues: Vec<_> = subjects.chain(remarks).collect();
     issues.sort_by_key(|issue| Reverse(issue.status));

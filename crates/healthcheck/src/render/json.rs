@@ -73,6 +73,11 @@ pub(crate) struct Document<'a> {
     /// When it was taken, RFC 3339 in UTC.
     #[schemars(with = "String")]
     timestamp: Timestamp,
+    /// Who looked: `monitor`, the one that runs for these directories, or `direct`, the very process that shows it.
+    source: &'static str,
+    /// The monitor's pid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitor_pid: Option<u32>,
     /// The machine's name.
     host: &'a str,
     /// The project of the configuration, or of `PROJECT_ENV`.
@@ -259,6 +264,8 @@ impl<'a> Document<'a> {
         Self {
             schema_version: SCHEMA_VERSION,
             timestamp: picture.snapshot.timestamp,
+            source: picture.source.as_str(),
+            monitor_pid: picture.source.monitor_pid(),
             host: &picture.host,
             project: picture.project.as_deref(),
             deployment_mode: picture.mode.as_str(),

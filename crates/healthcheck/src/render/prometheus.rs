@@ -49,7 +49,7 @@ fn whole(picture: &Picture, out: &mut Exposition<'_>) -> io::Result<()> {
     picture
         .remarks
         .iter()
-        .for_each(|remark| state_set(&mut remarks, &[("about", remark.about)], remark.status));
+        .for_each(|remark| state_set(&mut remarks, &[("about", &remark.about)], remark.status));
     out.write(remarks)
 }
 

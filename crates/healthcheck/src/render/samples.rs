@@ -1,6 +1,6 @@
 //! Pictures made by hand, for tests.
 
-use super::{Mode, Picture, Remark};
+use super::{Mode, Picture, Remark, Source};
 use health_reporter::{State, Status};
 use healthcheck_core::{
     Capacity, Cause, Counts, Descriptors, Disk, Evidence, Inodes, Kind, Limits, Load, Metric, Pressure,
@@ -134,6 +134,7 @@ pub(super) fn picture(services: Vec<ServiceView>, others: Vec<SubjectView>) -> P
         } += 1;
     }
     Picture {
+        source: Source::Direct,
         host: "deimos".into(),
         project: Some("experimance".into()),
         mode: Mode::Processes,
@@ -197,7 +198,7 @@ pub(super) fn hostile(text: &str) -> Picture {
     resources.disks.extend([disk(text, 97), disk(text, 98), disk("/b", 5), disk("/c", 6), disk("/d", 7)]);
     resources.temperatures.push(Temperature { name: text.into(), celsius: -3.5 });
     picture.remarks =
-        vec![Remark { about: "twice", status: Status::Warning, message: text.into(), counts: true }];
+        vec![Remark { about: "twice".into(), status: Status::Warning, message: text.into(), counts: true }];
     picture
 }
 

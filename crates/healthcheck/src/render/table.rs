@@ -70,7 +70,8 @@ impl Table<'_> {
     fn remarks(&mut self, picture: &Picture) -> io::Result<()> {
         picture.remarks.iter().try_for_each(|remark| {
             let (symbol, word) = (symbol(remark.status), remark.status.as_str());
-            let line = format!("{symbol} {}  {word}  {}", remark.about, printable(&remark.message));
+            let line =
+                format!("{symbol} {}  {word}  {}", printable(&remark.about), printable(&remark.message));
             self.lines(remark.status, &line, GAP)
         })
     }

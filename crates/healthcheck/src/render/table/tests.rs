@@ -132,7 +132,7 @@ fn the_head_never_says_that_all_is_well_where_it_is_not() {
     }
     let mut remarked = picture(both(), vec![]);
     remarked.remarks.push(Remark {
-        about: "left_out",
+        about: "left_out".into(),
         status: Status::Warning,
         message: "7 reports".into(),
         counts: true,
