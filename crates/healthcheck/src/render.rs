@@ -17,6 +17,7 @@ pub(crate) mod prometheus;
 mod samples;
 pub(crate) mod table;
 mod text;
+pub(crate) mod why;
 
 use health_reporter::Status;
 use healthcheck_core::{Kind, Limits, Quantity, Resources, Snapshot, SubjectView};

@@ -1,10 +1,12 @@
 //! The snapshot as JSON, version 1: a contract with whoever reads it.
 
+mod chain;
 mod looks;
 mod machine;
 
 use super::Picture;
 use super::issues::issues;
+use super::why::Chain;
 use health_reporter::Status;
 use healthcheck_core::{CheckView, Evidence, Kind, Priority, ProcessCost, ServiceView};
 use jiff::Timestamp;
@@ -20,11 +22,20 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// Writes the snapshot as one JSON object: with line breaks for people, on one line for programs.
 pub(crate) fn write(picture: &Picture, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (document, mut out) = (Document::of(picture), InLargePieces { pending: Vec::new(), out });
+    write_object(&Document::of(picture), for_people, out)
+}
+
+/// Writes in the same way how one verdict came about.
+pub(crate) fn write_chain(chain: &Chain, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&chain::Document::of(chain), for_people, out)
+}
+
+fn write_object(document: &impl Serialize, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = InLargePieces { pending: Vec::new(), out };
     if for_people {
-        serde_json::to_writer_pretty(&mut out, &document)?;
+        serde_json::to_writer_pretty(&mut out, document)?;
     } else {
-        serde_json::to_writer(&mut out, &document)?;
+        serde_json::to_writer(&mut out, document)?;
     }
     out.write_all(b"\n")?;
     out.flush()

@@ -149,7 +149,7 @@ fn held(view: &SubjectView, now: Timestamp) -> Option<String> {
     (held >= Duration::from_secs(1)).then(|| wording::duration(held))
 }
 
-const fn symbol(status: Status) -> &'static str {
+pub(super) const fn symbol(status: Status) -> &'static str {
     match status {
         Status::Healthy => "●",
         Status::Unknown => "?",
@@ -159,7 +159,7 @@ const fn symbol(status: Status) -> &'static str {
     }
 }
 
-const fn colour(status: Status) -> &'static str {
+pub(super) const fn colour(status: Status) -> &'static str {
     match status {
         Status::Healthy => "\u{1b}[32m",
         Status::Unknown => "\u{1b}[35m",

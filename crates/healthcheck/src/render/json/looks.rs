@@ -48,7 +48,7 @@ pub(super) fn of_kind(picture: &Picture, kind: Kind) -> BTreeMap<&str, Look<'_>>
 }
 
 impl<'a> Look<'a> {
-    fn of(view: &'a SubjectView) -> Self {
+    pub(super) fn of(view: &'a SubjectView) -> Self {
         Self {
             status: view.status.into(),
             cause: view.cause.as_str(),
