@@ -1,7 +1,9 @@
 //! The command line.
 
+use crate::commands::forget::Forget;
 use crate::commands::report::Report;
 use crate::commands::run::Run;
+use crate::commands::why::Why;
 use crate::config::units;
 use clap::{Parser, Subcommand, ValueEnum};
 use health_reporter::MAX_DEADLINE_S;
@@ -24,7 +26,7 @@ pub(crate) struct Cli {
     /// What exit codes mean: 0 to 3 by status, or 0 (healthy, warning) and 1
     #[arg(long, value_enum, default_value_t = ExitCodes::Nagios, value_name = "KIND")]
     pub(crate) exit_code: ExitCodes,
-    /// Measure the processors for so long, as in 200ms; otherwise their share is not shown
+    /// Measure the processors for so long, as in 200ms, and look directly; otherwise their share is not shown
     #[arg(long, value_name = "DURATION", value_parser = sample)]
     pub(crate) sample: Option<Duration>,
     #[command(subcommand)]
@@ -78,6 +80,10 @@ pub(crate) enum Command {
     Report(Report),
     /// Run a command as a service that reports
     Run(Run),
+    /// Tell how the verdict on a service came about
+    Why(Why),
+    /// Let the monitor drop what it knows of a service, which then is no longer expected to report
+    Forget(Forget),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -1,10 +1,13 @@
 //! One file a command; only these see more than one of the parts.
 
 pub(crate) mod config;
+pub(crate) mod forget;
 mod interrupted;
 mod looks;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod running_monitor;
 pub(crate) mod snapshot;
 mod tail;
 mod units;
+pub(crate) mod why;

@@ -5,6 +5,7 @@ mod commands;
 #[cfg_attr(not(test), expect(dead_code, reason = "the parts that take these settings do not exist yet"))]
 #[expect(unused_imports, reason = "the parts that take these settings do not exist yet")]
 mod config;
+mod monitor;
 mod render;
 mod sources;
 mod terminal;
@@ -13,16 +14,21 @@ use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use cli::{Cli, Command, Common, ConfigCommand, ExitCodes, Format};
 use commands::config::ShowFormat;
+use commands::running_monitor::{Directories, RunningMonitor};
 use config::{Config, Surroundings};
 use health_reporter::directory::{self, Environment};
+use monitor::published::Places;
+use render::Picture;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing::{error, warn};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Wrong usage, a wrong configuration, and whatever else keeps us from judging: unknown.
 const UNKNOWN: u8 = 3;
+/// Where a monitor is looked for if the configuration does not say where state is kept.
+const DEVELOPMENT_STATE_DIR: &str = "logs";
 
 fn main() -> ExitCode {
     let env = Environment::of_this_process();
@@ -66,9 +72,19 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
     let given = Surroundings::of_this_process(cli.common.config.as_deref(), &variable);
     match &cli.command {
         None => {
-            let config = load(&given)?;
-            let picture = commands::snapshot::look(&config, &dirs(&cli.common, env, &config), cli.sample);
+            let picture = snapshot(cli, env, &load(&given)?);
             commands::snapshot::show(&picture, cli.common.format, cli.exit_code, env)
+        }
+        Some(Command::Why(why)) => {
+            let config = load(&given)?;
+            let (meant, monitor) = watched(cli, env, &config);
+            let chain = why.chain(monitor.as_ref(), &config, &meant.dirs)?;
+            commands::why::show(&chain, cli.common.format, env).map(|()| 0)
+        }
+        Some(Command::Forget(forget)) => {
+            let config = load(&given)?;
+            let (meant, monitor) = watched(cli, env, &config);
+            forget.forget(monitor.as_ref(), &config.state_dir, &meant.dirs).map(|()| 0)
         }
         Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),
         Some(Command::Run(run)) => Ok(exit_byte(run.run(&writers_dir(&cli.common, env, &given)))),
@@ -101,15 +117,36 @@ fn load(given: &Surroundings<'_>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn dirs(common: &Common, env: &Environment, config: &Config) -> Vec<PathBuf> {
-    directory::resolve(common.health_dir.as_deref(), env, &config.health_dirs, None)
+/// What the monitor sees, where one runs for these directories; else, or if it is wanted so, a look of our own.
+fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> Picture {
+    let (meant, monitor) = watched(cli, env, config);
+    let seen = monitor.as_ref().and_then(commands::snapshot::of_monitor);
+    seen.unwrap_or_else(|| commands::snapshot::look(config, &meant.dirs, cli.sample))
+}
+
+/// The directories that are meant, and the monitor that watches them.
+fn watched(cli: &Cli, env: &Environment, config: &Config) -> (Directories, Option<RunningMonitor>) {
+    let meant = dirs(&cli.common, env, &config.health_dirs);
+    match cli.direct || cli.sample.is_some() {
+        true => (meant, None),
+        false => meant.watched(&Places::of(&config.state_dir, env)),
+    }
+}
+
+fn dirs(common: &Common, env: &Environment, configured: &[PathBuf]) -> Directories {
+    let flag = common.health_dir.as_deref();
+    let are_named = flag.is_some() || env.get("HEALTH_DIR").is_some() || !configured.is_empty();
+    Directories { dirs: directory::resolve(flag, env, configured, None), are_named }
 }
 
 /// Where a writer writes. Nothing is left unsaid, and no command unrun, because of a wrong configuration.
 fn writers_dir(common: &Common, env: &Environment, given: &Surroundings<'_>) -> PathBuf {
     let config = load(given).inspect_err(|error| warn!("{error:#}")).ok();
-    let configured = config.as_ref().map_or(&[][..], |config| &config.health_dirs);
-    directory::resolve(common.health_dir.as_deref(), env, configured, None).swap_remove(0)
+    let (configured, state_dir) = match &config {
+        Some(config) => (&config.health_dirs[..], &*config.state_dir),
+        None => (&[][..], Path::new(DEVELOPMENT_STATE_DIR)),
+    };
+    dirs(common, env, configured).for_a_writer(&Places::of(state_dir, env))
 }
 
 fn exit_byte(code: i32) -> u8 {

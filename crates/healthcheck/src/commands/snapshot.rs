@@ -2,9 +2,11 @@
 
 use super::interrupted::unless_interrupted;
 use super::looks;
+use super::running_monitor::RunningMonitor;
 use super::units::{self, FoundUnits};
 use crate::cli::{ExitCodes, Format};
 use crate::config::{Config, Priority as Configured, ServiceSettings};
+use crate::monitor::control::{Answer, Question};
 use crate::render::{Mode, Picture, Remark, Source, checkmk, health_json, json, nagios, prometheus, table};
 use crate::sources::looks::{Eyes, Look};
 use crate::sources::machine::{self, Machine};
@@ -24,6 +26,19 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tracing::debug;
+
+/// What the monitor sees, if one runs for these directories and answers.
+pub(crate) fn of_monitor(monitor: &RunningMonitor) -> Option<Picture> {
+    let pid = monitor.pid();
+    match monitor.ask(&Question::Snapshot).ok()? {
+        Answer::Snapshot(picture) => Some(Picture { source: Source::Monitor { pid }, ..*picture }),
+        other => {
+            debug!("the monitor with pid {pid} shows no snapshot: {}", other.problem());
+            None
+        }
+    }
+}
 
 /// Looks once at the services whose reports are in `dirs`, and at everything else that is to be looked at.
 pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> Picture {
