@@ -29,8 +29,20 @@ const PASSED_ON: [&str; 4] = ["HOME", "USER", "LOGNAME", "TZ"];
 const SHORT_AFTERMATH: Duration = Duration::from_millis(40);
 const AFTERMATH: Duration = Duration::from_millis(250);
 
+/// What is kept of the output of a probe.
+const KEPT_BYTES: usize = 8 * 1024;
+
 /// Runs the program to its end, or to ours.
 pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFacts, ProbeError> {
+    run(argv, timeout, KEPT_BYTES).await.map(ProbeFacts::Command)
+}
+
+/// The same for whoever wants another part of its output.
+pub(super) async fn run(
+    argv: &[String],
+    timeout: Duration,
+    kept_bytes: usize,
+) -> Result<CommandFacts, ProbeError> {
     let deadline = Instant::now() + timeout;
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let problem = |why: &str| ProbeError::of(ProbeKind::Command, format!("cannot run {name}: {why}"));
@@ -41,7 +53,7 @@ pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFact
         Err(Unfinished::NoThread(why)) => return Err(problem(why)),
         Err(Unfinished::Stuck) => return Err(problem("its start did not return: is it on a dead mount?")),
     };
-    let mut run = Run::of(member).map_err(|error| problem(&plain(&error)))?;
+    let mut run = Run::of(member, kept_bytes).map_err(|error| problem(&plain(&error)))?;
     let end = match time::timeout_at(deadline, poll_fn(|context| run.poll_end(context))).await {
         Ok(end) => end,
         Err(_) => End::TimedOut(timeout),
@@ -50,7 +62,7 @@ pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFact
     let now = Instant::now();
     let status = run.member.bury(deadline.clamp(now + SHORT_AFTERMATH, now + AFTERMATH)).await;
     let end = end.told(status).ok_or_else(|| problem("how it ended was not told"))?;
-    Ok(ProbeFacts::Command(CommandFacts { program: program(name), end, output }))
+    Ok(CommandFacts { program: program(name), end, output })
 }
 
 /// Its file's name, without the folder.
@@ -97,8 +109,8 @@ enum End {
 }
 
 impl Run {
-    fn of(mut member: Member) -> io::Result<Self> {
-        let output = Output::of(member.pipes())?;
+    fn of(mut member: Member, kept_bytes: usize) -> io::Result<Self> {
+        let output = Output::of(member.pipes(), kept_bytes)?;
         member.watch()?;
         Ok(Self { member, output })
     }
