@@ -18,9 +18,14 @@ use healthcheck_core::{
 pub(crate) use mounts::MayHang;
 use mounts::Mount;
 use processors::Times;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// A machine that is looked at again and again. Remembers the processors' times, for their busy share, and the mounts
 /// that have not answered yet.
@@ -201,10 +206,25 @@ fn in_bytes(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// The mounts of this process of which one may never answer.
-pub(crate) fn may_hang() -> MayHang {
-    let mounts = text::read_bytes(Path::new("/proc/self/mountinfo")).unwrap_or_default();
-    MayHang::of(mounts::parse(&mounts))
+/// The mounts of this process of which one may never answer; read again only where something was mounted since.
+pub(crate) fn may_hang() -> Arc<MayHang> {
+    static KNOWN: Mutex<Option<(File, Arc<MayHang>)>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, mounts)) = known.as_ref().filter(|(table, _)| !has_changed(table)) {
+        return Arc::clone(mounts);
+    }
+    let table = File::open(MOUNTS);
+    let mounts = mounts::parse(&text::read_bytes(Path::new(MOUNTS)).unwrap_or_default());
+    let mounts = Arc::new(MayHang::of(mounts));
+    *known = table.ok().map(|table| (table, Arc::clone(&mounts)));
+    mounts
+}
+
+/// The kernel says so once to each who has the table open.
+fn has_changed(table: &File) -> bool {
+    let mut polled = [PollFd::new(table, PollFlags::PRI)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).map_or(true, |changed| changed > 0)
 }
 
 pub(crate) fn host_name() -> String {

@@ -114,6 +114,10 @@ impl MayHang {
         Self(mounts.into_iter().filter(|mount| mount.may_hang).map(|mount| mount.point).collect())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of them is just here.
     pub(crate) fn has(&self, point: &Path) -> bool {
         self.0.contains(point)

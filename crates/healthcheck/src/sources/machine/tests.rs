@@ -209,3 +209,31 @@ fn a_dead_mount_costs_a_second_once_and_comes_back() {
 fn name_of(task: &std::io::Result<fs::DirEntry>) -> String {
     fs::read_to_string(task.as_ref().unwrap().path().join("comm")).unwrap_or_default()
 }
+
+/// Runs itself again in a mount namespace of its own.
+#[test]
+fn what_is_mounted_later_is_known() {
+    const ALONE: &str = "HEALTHCHECK_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let mut again = Command::new("unshare");
+        again.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+        again.args(["--exact", "sources::machine::tests::what_is_mounted_later_is_known"]).env(ALONE, "1");
+        let output = again.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!may_hang().has(dir.path()));
+    assert!(Arc::ptr_eq(&may_hang(), &may_hang()), "nothing is read twice");
+    let mut server = Command::new("python3");
+    server.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/outside/fuse.py")).arg(dir.path());
+    let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(may_hang().has(dir.path()));
+    assert!(Command::new("umount").arg("--lazy").arg(dir.path()).status().unwrap().success());
+    assert!(!may_hang().has(dir.path()));
+    drop(server.stdin.take());
+    server.wait().unwrap();
+}
