@@ -246,4 +246,4 @@ fn path_label(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

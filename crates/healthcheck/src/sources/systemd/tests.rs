@@ -8,9 +8,9 @@ use zbus::Variant;
 mod patience;
 mod real;
 #[path = "../../../../../tests/support/systemd.rs"]
-mod support;
+pub(in crate::sources) mod support;
 
-use patience::eventually;
+pub(in crate::sources) use patience::eventually;
 
 mod groups {
     use super::*;
