@@ -3,6 +3,7 @@
 //! Each module below decides some rows of the table of causes, each row in a function of its own.
 
 mod absence;
+mod aftermath;
 mod case;
 mod death;
 mod finding;
@@ -72,9 +73,10 @@ fn observe(state: &mut State, observation: Observation, now: &Now, policy: &Poli
     transition
 }
 
-/// That time has passed says nothing of what nobody looked at in this boot.
+/// Neither that time has passed nor what was before says anything of what nobody looked at in this boot.
 fn is_news(observation: &Observation, memory: &Memory) -> bool {
-    memory.is_looked_at || !matches!(observation.outcome, Ok(Facts::TimePassed))
+    let is_look = !matches!(observation.outcome, Ok(Facts::TimePassed | Facts::Aftermath(_)));
+    memory.is_looked_at || is_look
 }
 
 /// The verdict on what is remembered; none where nothing was promised and nothing is there.
@@ -161,6 +163,15 @@ fn tell_healer(transition: &mut Transition, down: Option<(&Verdict, &Fallen)>, m
         transition.is_healed_by_supervisor = healer == Healer::Supervisor;
         transition.reasons.push(healer.as_str().into());
     }
+}
+
+/// Nobody can look any more at what was bad.
+pub(crate) fn gone(subject: &Subject, record: &Record, now: &Now) -> Transition {
+    let finding = Finding::new(Status::Unknown, Cause::NotObserved, "it is no longer there")
+        .because("it is no longer there, so nobody looks at it");
+    let verdict = finding.into_verdict(None, now);
+    let is_flapping = record.is_flapping(now);
+    Transition { is_flapping, ..transition(subject, Some(&record.verdict), &verdict, now) }
 }
 
 impl Finding {

@@ -32,6 +32,7 @@
 mod aftermath;
 mod container;
 mod dependencies;
+mod ending;
 mod exit;
 mod fallen;
 mod gap;
@@ -48,6 +49,7 @@ mod probe;
 mod probed;
 mod recent;
 mod resources;
+mod run;
 mod saved;
 mod sight;
 mod sleeps;
@@ -78,6 +80,7 @@ pub use probe::{
     ProcessesFound, Silence, Unanswered, ZmqFacts, ZmqSight,
 };
 pub use resources::{Capacity, Descriptors, Disk, Inodes, Load, Pressure, Resources, Temperature};
+pub use run::Run;
 pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
 pub use state::{Head, NewerState, Record, State};
 pub use subject::{Kind, Subject};

@@ -1,5 +1,6 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
+use crate::ending::{Ending, Span};
 use crate::measured::Measured;
 use crate::probed::{LOOP_RESTARTS, Look, Probes};
 use crate::recent::Recent;
@@ -7,8 +8,8 @@ use crate::sight::{AgeEvidence, Sight};
 use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
-    Cause, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation, Policy, ProcessFacts,
-    ProcessSight, ServiceFacts, Subject,
+    Aftermath, Cause, Change, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation,
+    Policy, ProcessFacts, ProcessSight, Run, ServiceFacts, Subject,
 };
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -32,9 +33,10 @@ pub(crate) struct Memory {
     pub(crate) process: ProcessSight,
     /// Whether this run's process was seen alive.
     pub(crate) was_alive: bool,
-    /// How this run's process ended.
-    pub(crate) exit: Option<Exit>,
-    pub(crate) oom: Option<Box<str>>,
+    /// How this run ended, if it did.
+    pub(crate) ending: Option<Box<Ending>>,
+    /// The version of the program before, where it was another one.
+    pub(crate) former_version: Option<Box<str>>,
     /// When runs were replaced by another one without a goodbye.
     pub(crate) reruns: Recent<LOOP_RESTARTS>,
     pub(crate) file_system: FileSystem,
@@ -130,6 +132,7 @@ fn is_writer(seen: &ProcessFacts, start_ticks: Option<u64>, sight: &Sight) -> bo
 struct Seen {
     process: ProcessSight,
     oom: Option<String>,
+    changes: Vec<Change>,
 }
 
 /// What the whole state lends to the memory of one subject.
@@ -151,7 +154,11 @@ impl Memory {
     ) -> Self {
         let Observation { subject, outcome, took } = observation;
         match outcome {
-            Ok(Facts::TimePassed | Facts::Aftermath(_)) => return self,
+            Ok(Facts::TimePassed) => return self,
+            Ok(Facts::Aftermath(found)) => {
+                self.learn_aftermath(&found, &subject, now, room);
+                return self;
+            }
             Ok(Facts::Service(facts)) => self.look(*facts, &subject.name, now, room),
             Ok(Facts::Probe(facts)) => {
                 self.probe(&subject, Look { kind: facts.kind(), outcome: Ok(facts), took }, now, policy);
@@ -190,10 +197,12 @@ impl Memory {
     pub(crate) fn heap_bytes(&self) -> usize {
         let problem =
             self.obstacle.as_ref().map_or(0, |obstacle| size_of::<Obstacle>() + obstacle.problem.len());
-        let oom = self.oom.as_ref().map_or(0, |oom| oom.len());
+        let ending = self.ending.as_ref().map_or(0, |ending| ending.heap_bytes());
+        let version = self.former_version.as_ref().map_or(0, |version| version.len());
         self.report.as_ref().map_or(0, |report| size_of::<Summary>() + report.heap_bytes())
             + problem
-            + oom
+            + ending
+            + version
             + self.reruns.heap_bytes()
             + self.probes.heap_bytes()
             + self.measured.as_ref().map_or(0, |_| size_of::<Measured>())
@@ -235,13 +244,14 @@ impl Memory {
     }
 
     fn look(&mut self, facts: ServiceFacts, name: &str, now: &Now, room: Room<'_>) {
-        let ServiceFacts { report, process, file_system, oom, changes: _ } = facts;
+        let ServiceFacts { report, process, file_system, oom, changes } = facts;
         self.file_system = file_system;
         match report {
-            Ok(file) => self.read(&file, Seen { process, oom }, name, now, room),
+            Ok(file) => self.read(&file, Seen { process, oom, changes }, name, now, room),
             Err(Unusable { error, since }) => {
                 if !matches!(process, ProcessSight::NotLooked(_)) {
                     self.process = process;
+                    self.note_end(oom.as_deref(), &changes, now, room);
                 }
                 self.hinder(Hindrance::of(&error), &error.to_string(), since, now);
             }
@@ -259,7 +269,8 @@ impl Memory {
         if !is_same_run {
             self.begin_run(&summary, now);
         }
-        self.learn(summary, sight, seen, is_same_run);
+        self.learn(summary, sight, seen.process, is_same_run);
+        self.note_end(seen.oom.as_deref(), &seen.changes, now, room);
     }
 
     fn hinder(&mut self, hindrance: Hindrance, problem: &str, changed: Option<Timestamp>, now: &Now) {
@@ -271,8 +282,7 @@ impl Memory {
         self.obstacle = Some(Box::new(Obstacle { hindrance, problem, since_awake, changed }));
     }
 
-    fn learn(&mut self, summary: Summary, sight: Sight, seen: Seen, is_same_run: bool) {
-        let Seen { process, oom } = seen;
+    fn learn(&mut self, summary: Summary, sight: Sight, process: ProcessSight, is_same_run: bool) {
         if summary.said_goodbye() {
             self.reruns.clear();
         }
@@ -281,7 +291,6 @@ impl Memory {
         if !(is_known_dead && matches!(process, ProcessSight::NotLooked(_))) {
             self.process = process;
         }
-        self.note_end(&summary, &sight, oom);
         self.has_reported |= !sight.is_before_boot;
         self.sight = Some(sight);
         self.report = Some(Box::new(summary));
@@ -290,10 +299,16 @@ impl Memory {
 
     /// Another run: what was known of the end of the one before is its own.
     fn begin_run(&mut self, summary: &Summary, now: &Now) {
-        if self.is_rerun(summary) {
+        let is_rerun = self.is_rerun(summary);
+        if is_rerun {
             self.reruns.push(now.awake());
         }
-        (self.exit, self.oom, self.was_alive) = (None, None, false);
+        let former = self.report.take().and_then(|former| former.version);
+        // Whoever is started again and again is still the program that replaced another one.
+        if former != summary.version || !is_rerun {
+            self.former_version = former;
+        }
+        (self.ending, self.was_alive) = (None, false);
     }
 
     /// Whether the run before had to be replaced: it reported in this boot, said no goodbye, and nobody else counts.
@@ -313,21 +328,62 @@ impl Memory {
         counting.and_then(|unit| unit.main_pid).is_some_and(|main| pids.contains(&Some(main.into())))
     }
 
+    /// The last run, of the process that the report names, or else of the unit's main process.
+    pub(crate) fn run_of<'a>(&'a self, subject: &'a Subject) -> Option<Run<'a>> {
+        let unit = self.probes.unit();
+        let Some(report) = &self.report else {
+            let (pid, has_ended) = (unit?.main_pid?.into(), !unit?.runs());
+            return Some(Run { subject, pid, start_ticks: None, has_ended, unit });
+        };
+        // A pid of another namespace is somebody else's here, and nothing is known of what was before the boot.
+        if self.process == ProcessSight::NotLooked(NotLooked::OtherNamespace) {
+            return None;
+        }
+        let pid = report.pid.filter(|_| self.sight.as_ref().is_some_and(|sight| !sight.is_before_boot))?;
+        Some(Run { subject, pid, start_ticks: report.pid_start_ticks, has_ended: self.has_ended(), unit })
+    }
+
     fn has_ended(&self) -> bool {
         let known = self.report.as_ref().zip(self.sight.as_ref());
         known.is_some_and(|(summary, sight)| matches!(self.fate(summary, sight), Fate::Ended { .. }))
     }
 
+    /// What is known of the end of a process.
+    pub(crate) fn ending_of(&self, pid: u64) -> Option<&Ending> {
+        self.ending.as_deref().filter(|ending| ending.pid == Some(pid))
+    }
+
     /// How a process ended can be seen only while it is a zombie, so it is kept.
-    fn note_end(&mut self, summary: &Summary, sight: &Sight, oom: Option<String>) {
+    fn note_end(&mut self, oom: Option<&str>, changes: &[Change], now: &Now, room: Room<'_>) {
+        let Some((summary, sight)) = self.report.as_deref().zip(self.sight.as_ref()) else { return };
+        let status = match Fate::of(&self.process, summary.pid_start_ticks, sight) {
+            Fate::Lives(_) => return (self.ending, self.was_alive) = (None, true),
+            Fate::NotKnown(_) => return,
+            Fate::Ended { wait_status, .. } => wait_status,
+        };
+        // Whose life was not seen may have ended at any time since the last beat.
+        let beat = sight.written_boottime().unwrap_or_default();
+        let ended = if self.was_alive { now.boottime } else { beat };
+        let began = summary.began_boottime(beat);
+        let pid = summary.pid;
+        let ending = self.ending.get_or_insert_with(|| Box::new(Ending::of(pid, ended, now)));
+        ending.exit = status.map(Exit::of_wait_status).or(ending.exit);
         if let Some(oom) = oom {
-            self.oom = Some(crate::wording::message(&oom));
+            ending.note_oom(oom, room.detail_bytes);
         }
-        match Fate::of(&self.process, summary.pid_start_ticks, sight) {
-            Fate::Lives(_) => (self.exit, self.was_alive) = (None, true),
-            Fate::Ended { wait_status: Some(status), .. } => self.exit = Some(Exit::of_wait_status(status)),
-            Fate::Ended { .. } | Fate::NotKnown(_) => {}
+        let span = Span { began, ended: ending.ended_boottime() };
+        ending.note_changes(changes, span, now, room.detail_bytes);
+    }
+
+    /// What was found out about the end of the last run; of any other one it concerns nobody any more.
+    fn learn_aftermath(&mut self, found: &Aftermath, subject: &Subject, now: &Now, room: Room<'_>) {
+        if !self.run_of(subject).is_some_and(|run| run.has_ended && run.pid == found.pid) {
+            return;
         }
+        if self.ending_of(found.pid).is_none() {
+            self.ending = Some(Box::new(Ending::of(Some(found.pid), now.boottime, now)));
+        }
+        self.ending.iter_mut().for_each(|ending| ending.learn(found, room.detail_bytes));
     }
 }
 

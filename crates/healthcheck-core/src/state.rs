@@ -4,7 +4,8 @@ use crate::fallen::Fallen;
 use crate::memory::{Memory, Room};
 use crate::recent::Recent;
 use crate::sleeps::Sleeps;
-use crate::{Gap, GapReason, Kind, Now, ProbeKind, Subject, Verdict};
+use crate::{Gap, GapReason, Kind, Now, ProbeKind, Run, Subject, Transition, Verdict, judge};
+use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,6 +207,35 @@ impl State {
         Some((memory.report.as_ref()?.pid?, memory.was_alive))
     }
 
+    /// The last run of a subject, where its process is known.
+    #[must_use]
+    pub fn run(&self, subject: &Subject) -> Option<Run<'_>> {
+        let (subject, record) = self.subjects.get_key_value(subject)?;
+        record.memory.run_of(subject)
+    }
+
+    /// The last run of each subject whose process is known, in the order of subjects.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.records().filter_map(|(subject, record)| record.memory.run_of(subject))
+    }
+
+    /// Whether the last run of a subject is known to have ended.
+    #[must_use]
+    pub fn has_ended(&self, subject: &Subject) -> bool {
+        self.run(subject).is_some_and(|run| run.has_ended)
+    }
+
+    /// Whether a report of a subject was ever read.
+    #[must_use]
+    pub fn has_report(&self, subject: &Subject) -> bool {
+        self.subjects.get(subject).is_some_and(|record| record.memory.report.is_some())
+    }
+
+    /// Each known subject, by kind and name.
+    pub fn all_subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.subjects.keys()
+    }
+
     /// Each known subject of a kind, in order: what disappeared is to be observed as missing.
     pub fn subjects(&self, kind: Kind) -> impl Iterator<Item = &Subject> {
         self.subjects.keys().filter(move |subject| subject.kind == kind)
@@ -226,6 +256,16 @@ impl State {
     /// Drops what is known of a subject: it is no longer expected because it reported once. Whether it was known.
     pub fn forget(&mut self, subject: &Subject) -> bool {
         self.take(subject).is_some()
+    }
+
+    /// Drops the subjects that are gone from the machine, such as file systems and units that nobody named. Whoever
+    /// was told that one of them is bad is told that nobody looks at it any more.
+    pub fn forget_gone(&mut self, is_gone: impl Fn(&Subject) -> bool, now: &Now) -> Vec<Transition> {
+        let gone: Vec<_> = self.subjects.keys().filter(|subject| is_gone(subject)).cloned().collect();
+        let records = gone.into_iter().filter_map(|subject| Some((self.take(&subject)?, subject)));
+        let bad =
+            records.filter(|(record, _)| !matches!(record.verdict.status, Status::Healthy | Status::Unknown));
+        bad.map(|(record, subject)| judge::gone(&subject, &record, now)).collect()
     }
 
     /// The earliest boot time at which some verdict could change by time alone.
@@ -263,7 +303,8 @@ impl State {
         self.subjects.len() * nodes + self.records().map(heap).sum::<usize>()
     }
 
-    pub(crate) fn records(&self) -> impl Iterator<Item = (&Subject, &Record)> {
+    /// Each subject with what is known of it, in order.
+    pub fn records(&self) -> impl Iterator<Item = (&Subject, &Record)> {
         self.subjects.iter().map(|(subject, record)| (subject, &**record))
     }
 
@@ -332,7 +373,9 @@ impl State {
                 record.after_boot();
             }
             self.due.clear();
+            // Who was not looked at yet may have slept through all of it; the gap of the boot tells of it.
             self.sleeps.clear();
+            self.sleeps.note(Duration::ZERO, now.boottime, now.suspended);
             self.untold_sleep = None;
         } else if self.has_begun() {
             self.note_sleep(now);

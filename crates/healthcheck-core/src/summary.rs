@@ -4,7 +4,7 @@ use crate::Exit;
 use crate::saved;
 use crate::wording;
 use health_reporter::read::ReportFile;
-use health_reporter::{Check, HealthReport, State as Life, Status};
+use health_reporter::{Check, HealthReport, State as Life, Status, mask_credentials};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use std::time::Duration;
 const MAX_CHECKS_KEPT: usize = 16;
 /// Dependencies that are kept.
 const MAX_DEPENDENCIES_KEPT: usize = 32;
+/// Bytes of a version that are kept.
+const MAX_VERSION_BYTES: usize = 40;
 /// The least that a text may have, in bytes.
 const MIN_TEXT_BYTES: usize = 64;
 
@@ -30,6 +32,8 @@ pub(crate) struct Summary {
     pub(crate) current_task: Option<Box<str>>,
     pub(crate) depends_on: Vec<Box<str>>,
     pub(crate) name_inside: Option<Box<str>>,
+    #[serde(default)]
+    pub(crate) version: Option<Box<str>>,
     pub(crate) last_updated: Option<Timestamp>,
     pub(crate) deadline_s: Option<f64>,
     pub(crate) uptime_s: Option<f64>,
@@ -92,6 +96,7 @@ impl Summary {
             current_task: report.current_task.as_deref().map(|task| budget.text(task)),
             depends_on: budget.dependencies(&report.depends_on),
             name_inside: name_inside(report, name),
+            version: version(report),
             last_updated: report.last_updated,
             deadline_s: report.deadline_s,
             uptime_s: report.uptime,
@@ -123,11 +128,17 @@ impl Summary {
     pub(crate) fn heap_bytes(&self) -> usize {
         let checks: usize = self.checks.iter().map(CheckLine::bytes).sum();
         let dependencies: usize = self.depends_on.iter().map(|name| size_of_val(name) + name.len()).sum();
-        let texts = [&self.current_task, &self.name_inside, &self.last_words, &self.goodbye];
+        let texts = [&self.current_task, &self.name_inside, &self.version, &self.last_words, &self.goodbye];
         let texts: usize = texts.into_iter().flatten().map(|text| text.len() + 16).sum();
         let silent =
             self.silent_loop.as_ref().map_or(0, |silent| size_of::<SilentLoop>() + silent.name.len());
         checks + dependencies + texts + silent
+    }
+
+    /// When its run began, as boot time, where it says so; it was written at `written_boottime`.
+    pub(crate) fn began_boottime(&self, written_boottime: Duration) -> Option<Duration> {
+        let by_ticks = self.pid_start_ticks.map(|ticks| Duration::from_millis(ticks.saturating_mul(10)));
+        by_ticks.or_else(|| written_boottime.checked_sub(self.uptime()?))
     }
 
     pub(crate) fn uptime(&self) -> Option<Duration> {
@@ -202,6 +213,12 @@ fn name_inside(report: &HealthReport, name: &str) -> Option<Box<str>> {
     let known = [name, crate::subject::service_type(name)];
     let mut said = [&report.service_type, &report.service_name].into_iter().flatten();
     said.find(|said| !known.contains(&said.as_str())).map(|said| wording::name(said))
+}
+
+/// A version is short.
+fn version(report: &HealthReport) -> Option<Box<str>> {
+    let version = mask_credentials(report.service_version.as_deref()?);
+    Some(wording::line(&version, MAX_VERSION_BYTES).into())
 }
 
 /// The loop that is furthest beyond its limit.

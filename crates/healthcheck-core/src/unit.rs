@@ -46,11 +46,20 @@ pub struct UnitFacts {
     pub watchdog: Option<Duration>,
     /// `UnitFileState`: `enabled`, `disabled`, `static`, …
     pub file_state: String,
+    /// The files that it is made of: `FragmentPath`, `DropInPaths`, `SourcePath`.
+    pub files: Vec<String>,
+    /// `InvocationID` in hexadecimal digits: its journal lines carry it too.
+    pub invocation_id: Option<String>,
     /// The user that it runs as, where that is known.
     pub owner_uid: Option<u32>,
 }
 
 impl UnitFacts {
+    /// Whether its main process runs, as far as systemd says.
+    pub(crate) fn runs(&self) -> bool {
+        !self.is_about_to_restart() && !matches!(self.active, UnitActive::Inactive | UnitActive::Failed)
+    }
+
     /// Whether its main process ended, and systemd is about to start it again.
     pub(crate) fn is_about_to_restart(&self) -> bool {
         let is_waiting = self.active == UnitActive::Activating && self.sub.starts_with("auto-restart");

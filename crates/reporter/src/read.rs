@@ -51,6 +51,22 @@ pub struct Unusable {
     pub since: Option<Timestamp>,
 }
 
+/// Which file it was, and how: of the same name, another stamp means another file or other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    bytes: i64,
+    modified: Timestamp,
+    changed: Timestamp,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        let (modified, changed) = times(stat);
+        Self { inode: stat.st_ino, bytes: stat.st_size, modified, changed }
+    }
+}
+
 /// Why a report cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadError {
@@ -204,13 +220,32 @@ impl Directory {
                 Entry::Rejected(name) => listing.reject(&name),
                 Entry::Ignored => {}
             }
+            // Not only at the end: somebody may have made millions.
+            if others.len() == 2 * MAX_FILES {
+                listing.leave_out(&mut others);
+            }
         }
+        listing.leave_out(&mut others);
         listing.names.sort_unstable();
         others.sort_unstable();
-        listing.left_out = others.len().saturating_sub(MAX_FILES);
-        others.truncate(MAX_FILES);
         listing.names.append(&mut others);
         Ok(listing)
+    }
+
+    /// Which file is at `name` now; no link is followed, and nothing is opened.
+    ///
+    /// # Errors
+    ///
+    /// The system's, [`std::io::ErrorKind::NotFound`] among them.
+    pub fn stamp(&self, name: &ServiceName) -> std::io::Result<Stamp> {
+        let path = [name.as_str(), ENDING].concat();
+        Ok(Stamp::of(&rustix::fs::statat(&self.fd, path.as_str(), AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Whether `path` names this directory, links followed.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        same_directory(self.fd.as_fd(), path)
     }
 
     /// Reads the report of `name`, using `buffer` for the text.
@@ -233,25 +268,26 @@ impl Directory {
         buffer: &mut Vec<u8>,
         limit: usize,
     ) -> Result<ReportFile, Unusable> {
-        buffer.clear();
-        let file = self.open_report(name);
-        let (file, stat) = file.map_err(|error| Unusable { since: self.since(name, &error), error })?;
-        let (modified, changed) = times(&stat);
-        let unusable = |error| Unusable { error, since: Some(modified.min(changed)) };
-        read_bounded(&file, &stat, buffer, limit.min(MAX_REPORT_BYTES)).map_err(unusable)?;
-        let (report, dialect) = parse_meaning(buffer, Zone::System).map_err(unusable)?;
-        Ok(ReportFile { report, dialect, modified, changed, owner_uid: stat.st_uid })
+        self.read_stamped(name, buffer, limit).1
     }
 
-    /// Since when a file is there that cannot be opened.
-    fn since(&self, name: &ServiceName, error: &ReadError) -> Option<Timestamp> {
-        if *error == ReadError::Missing {
-            return None;
+    /// Like [`read_within`](Self::read_within), with the stamp of what was read, or could not be; none where there
+    /// is nothing.
+    pub fn read_stamped(
+        &self,
+        name: &ServiceName,
+        buffer: &mut Vec<u8>,
+        limit: usize,
+    ) -> (Option<Stamp>, Result<ReportFile, Unusable>) {
+        buffer.clear();
+        match self.open_report(name) {
+            Ok((file, stat)) => (Some(Stamp::of(&stat)), read_open(&file, &stat, buffer, limit)),
+            Err(error) => {
+                let stamp = if error == ReadError::Missing { None } else { self.stamp(name).ok() };
+                let since = stamp.map(|stamp| stamp.modified.min(stamp.changed));
+                (stamp, Err(Unusable { error, since }))
+            }
         }
-        let path = [name.as_str(), ENDING].concat();
-        let stat = rustix::fs::statat(&self.fd, path.as_str(), AtFlags::SYMLINK_NOFOLLOW);
-        let (modified, changed) = times(&stat.ok()?);
-        Some(modified.min(changed))
     }
 
     fn open_report(&self, name: &ServiceName) -> Result<(OwnedFd, Stat), ReadError> {
@@ -266,6 +302,15 @@ impl Directory {
 }
 
 impl Listing {
+    /// All but the first by name.
+    fn leave_out(&mut self, names: &mut Vec<ServiceName>) {
+        if names.len() > MAX_FILES {
+            names.select_nth_unstable(MAX_FILES);
+            self.left_out += names.len() - MAX_FILES;
+            names.truncate(MAX_FILES);
+        }
+    }
+
     fn reject(&mut self, name: &[u8]) {
         self.rejected_count += 1;
         if self.rejected.len() < MAX_REJECTED_SHOWN {
@@ -295,6 +340,19 @@ fn classify(name: &[u8]) -> Entry {
 /// When the file was modified, and when it was changed.
 fn times(stat: &Stat) -> (Timestamp, Timestamp) {
     (timestamp(stat.st_mtime, stat.st_mtime_nsec), timestamp(stat.st_ctime, stat.st_ctime_nsec))
+}
+
+fn read_open(
+    file: &OwnedFd,
+    stat: &Stat,
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<ReportFile, Unusable> {
+    let (modified, changed) = times(stat);
+    let unusable = |error| Unusable { error, since: Some(modified.min(changed)) };
+    read_bounded(file, stat, buffer, limit.min(MAX_REPORT_BYTES)).map_err(unusable)?;
+    let (report, dialect) = parse_meaning(buffer, Zone::System).map_err(unusable)?;
+    Ok(ReportFile { report, dialect, modified, changed, owner_uid: stat.st_uid })
 }
 
 fn read_bounded(file: &OwnedFd, stat: &Stat, buffer: &mut Vec<u8>, limit: usize) -> Result<(), ReadError> {

@@ -1,5 +1,6 @@
 //! What the rows of the table look at.
 
+use crate::ending::Ending;
 use crate::memory::{Fate, Hindrance, Memory, Obstacle};
 use crate::sight::Sight;
 use crate::sleeps::Sleeps;
@@ -83,9 +84,14 @@ impl<'a> Case<'a> {
         self.memory.probes.unit().filter(|unit| unit.main_pid.is_some_and(|main| u64::from(main) == pid))
     }
 
+    /// What is known of the end of the process that wrote the report.
+    pub(crate) fn ending(&self) -> Option<&'a Ending> {
+        self.memory.ending_of(self.memory.report.as_ref()?.pid?)
+    }
+
     /// How the process that wrote the report ended, where somebody knows.
     pub(crate) fn exit(&self) -> Option<Exit> {
-        self.memory.exit.or_else(|| self.units_own()?.exit)
+        self.ending().and_then(|ending| ending.exit).or_else(|| self.units_own()?.exit)
     }
 
     /// The end of the grace, as boot time, while it lasts.

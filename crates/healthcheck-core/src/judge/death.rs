@@ -1,12 +1,12 @@
 //! Rows `crashed` and `oom_killed`.
 
-use super::{Case, Finding, Told};
+use super::{Case, Finding, Told, aftermath};
 use crate::memory::Fate;
 use crate::summary::PANIC;
 use crate::{Cause, Exit, wording};
 use health_reporter::Status;
 
-const SIGKILL: i64 = 9;
+pub(super) const SIGKILL: i64 = 9;
 
 /// The process ended, and its report has no goodbye.
 pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
@@ -22,13 +22,18 @@ pub(super) fn died(told: &Told<'_>) -> Option<Finding> {
         .maybe_with("exit", told.case.exit().map(Exit::in_words).as_deref())
         .maybe_with("oom", oom)
         .maybe_with(if is_panic(told) { "panic" } else { "last_error" }, told.summary.last_words.as_deref());
+    let finding = told
+        .case
+        .ending()
+        .into_iter()
+        .fold(finding, |finding, ending| aftermath::proved(told.case, ending, finding));
     // Whose life was not seen may have ended at any time since the last beat.
     Some(finding.since((!memory.was_alive).then(|| told.last_beat())))
 }
 
 /// The kernel kills with SIGKILL when memory runs out: another end is not its doing.
 fn out_of_memory<'a>(case: &Case<'a>) -> Option<&'a str> {
-    let kernel = case.memory.oom.as_deref();
+    let kernel = case.ending().and_then(|ending| ending.oom.as_deref());
     let may_be = case.exit().is_none_or(|exit| exit == Exit::Signal(SIGKILL));
     kernel.filter(|_| may_be).or_else(|| {
         let unit = case.units_own()?;
@@ -37,10 +42,12 @@ fn out_of_memory<'a>(case: &Case<'a>) -> Option<&'a str> {
 }
 
 fn message(told: &Told<'_>, is_oom: bool) -> String {
+    let blamed =
+        told.case.ending().and_then(|ending| aftermath::blamed(told.case, ending)).unwrap_or_default();
     let how = match told.case.exit() {
-        _ if is_oom => "killed, out of memory".to_owned(),
-        Some(exit) => format!("crashed ({})", exit.in_words()),
-        None => "died, exit unknown".to_owned(),
+        _ if is_oom => format!("killed{blamed}, out of memory"),
+        Some(exit) => format!("crashed ({}){blamed}", exit.in_words()),
+        None => format!("died{blamed}, exit unknown"),
     };
     let beat = told.age_in_words();
     let up =

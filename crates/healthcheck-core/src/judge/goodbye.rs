@@ -1,6 +1,6 @@
 //! Rows `finished` and `stopped`, and a job that ended in an error or is due again.
 
-use super::{Finding, Told};
+use super::{Finding, Told, aftermath};
 use crate::{Cause, Exit, wording};
 use health_reporter::{State as Life, Status};
 
@@ -64,9 +64,13 @@ fn failed(told: &Told<'_>) -> Finding {
     };
     let says = super::word::last_word(told.summary);
     let message = says.map_or_else(|| message.clone(), |says| format!("{message}: {says}"));
-    Finding::new(Status::Error, Cause::Crashed, &message)
+    let finding = Finding::new(Status::Error, Cause::Crashed, &message)
         .because("it says that it finished with an error")
         .maybe_with("exit", told.summary.exit.map(Exit::in_words).as_deref())
         .with("reported", told.summary.worst.as_str())
-        .since(Some(told.updated()))
+        .since(Some(told.updated()));
+    told.case
+        .ending()
+        .into_iter()
+        .fold(finding, |finding, ending| aftermath::proved(told.case, ending, finding))
 }

@@ -1,6 +1,8 @@
 //! Where a service lives: its unit or its container, and what that means for it.
 
-use super::{Case, Finding};
+use super::death::SIGKILL;
+use super::{Case, Finding, aftermath};
+use crate::ending::Ending;
 use crate::probed::{LOOP_RESTARTS, Probed};
 use crate::{
     Cause, ContainerFacts, ContainerHealth, ContainerState, Exit, ProbeFacts, ProbeKind, UnitActive,
@@ -27,6 +29,8 @@ pub(super) struct Home {
     restarts: u64,
     /// The boot time until which it is a crash loop.
     loops_until: Option<Duration>,
+    /// Its main process, or the last one.
+    main_pid: Option<u64>,
     /// Whether it is to end by itself.
     is_oneshot: bool,
     /// How much longer ago its life may have begun.
@@ -94,6 +98,7 @@ impl Home {
             exit: unit.exit,
             restarts: unit.restarts,
             loops_until: loops_until(probed, case),
+            main_pid: unit.main_pid.map(u64::from),
             is_oneshot: unit.is_oneshot,
             suspended: unit.suspended.max(case.now.suspended),
             evidence,
@@ -118,6 +123,7 @@ impl Home {
             exit: has_ended.then_some(Exit::Code(container.exit_code)),
             restarts: container.restarts,
             loops_until: loops_until(probed, case),
+            main_pid: None,
             is_oneshot: false,
             suspended: Duration::ZERO,
             evidence,
@@ -126,7 +132,29 @@ impl Home {
 
     /// The verdict on it alone.
     pub(super) fn finding(&self, case: &Case<'_>) -> Finding {
-        let finding = match &self.life {
+        let since = self.since.map(|since| case.now.wall_before(since));
+        let ending = self.ending(case).into_iter();
+        let finding = ending.fold(self.judge(case), |finding, ending| {
+            aftermath::proved(case, ending, finding.maybe_with("oom", ending.oom.as_deref()))
+        });
+        self.proved(finding).since(since)
+    }
+
+    /// What is known of the end of its last main process.
+    fn ending<'a>(&self, case: &Case<'a>) -> Option<&'a Ending> {
+        let ended = !matches!(self.life, Life::Up(_) | Life::Unwell(_));
+        self.main_pid.filter(|_| ended).and_then(|pid| case.memory.ending_of(pid))
+    }
+
+    /// Whether the kernel said that it killed it; nobody else's signal is its doing.
+    fn is_killed_by_kernel(&self, case: &Case<'_>) -> bool {
+        let may_be = self.exit.is_none_or(|exit| exit == Exit::Signal(SIGKILL));
+        may_be && self.ending(case).is_some_and(|ending| ending.oom.is_some())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Finding {
+        let is_killed = self.is_killed_by_kernel(case);
+        match &self.life {
             Life::GaveUp => self.looping(&format!("given up on after {}", self.restarts_in_words())),
             Life::Restarting if case.policy.once => {
                 self.looping(&format!("waits to be started again, {} so far", self.restarts_in_words()))
@@ -143,13 +171,11 @@ impl Home {
             Life::NotStarted => self.failed_probe(NO_RUN),
             Life::Unwell(problem) => self.failed_probe(problem),
             Life::Up(words) => Finding::new(Status::Healthy, Cause::SelfReported, words),
-            Life::Restarting => self.crashed(false, "", ", waits to be started again"),
-            Life::EndedBadly { is_oom, result } => self.crashed(*is_oom, result, ""),
+            Life::Restarting => self.crashed(is_killed, "", ", waits to be started again"),
+            Life::EndedBadly { is_oom, result } => self.crashed(*is_oom || is_killed, result, ""),
             Life::EndedWell if self.is_oneshot => self.done(),
             Life::EndedWell => self.stopped(case),
-        };
-        let since = self.since.map(|since| case.now.wall_before(since));
-        self.proved(finding).since(since)
+        }
     }
 
     /// With what was seen of it.

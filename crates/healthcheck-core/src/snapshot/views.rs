@@ -48,7 +48,6 @@ pub struct SubjectView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// The verdict.
-    #[serde(flatten)]
     pub subject: SubjectView,
     /// How much it counts in the whole.
     pub priority: Priority,

@@ -1,11 +1,12 @@
 //! What strangers write does not inflate the state, and the state survives being saved.
 
-use crate::world::*;
+use crate::world::{Change as _, *};
 use health_reporter::Status::{Error, Healthy};
 use health_reporter::{RecentError, State as Life, WatchedLoop};
 use healthcheck_core::Cause::Hung;
+use healthcheck_core::Cause::OomKilled;
 use healthcheck_core::ProcessSight::Gone;
-use healthcheck_core::{ServiceFacts, State};
+use healthcheck_core::{Aftermath, Change, Exit, Facts, Part, ServiceFacts, State};
 
 fn saved(state: &State) -> String {
     serde_json::to_string(state).unwrap()
@@ -60,6 +61,26 @@ fn twenty_thousand_monsters_fit_into_64_mib() {
     (0..20_000).for_each(|at| drop(world.see(&format!("service-{at}"), monster.clone())));
     assert!(world.state.size_bytes() <= 64 * 1024 * 1024, "{}", world.state.size_bytes());
     assert_eq!(world.snapshot().counts.error, 20_000);
+}
+
+#[test]
+fn twenty_thousand_deaths_with_their_evidence_fit_into_96_mib() {
+    let mut world = World::new();
+    let long = "é\u{1b}[2J".repeat(150);
+    let change = || Change { part: Part::Unit, path: long.clone(), at: Some(world.now.wall) };
+    let dead = ServiceFacts { changes: vec![change(); 100], ..monster(&world).by(Gone) };
+    (0..20_000).for_each(|at| drop(world.see(&format!("service-{at}"), dead.clone())));
+    for at in 0..20_000 {
+        let found = Aftermath {
+            pid: PID,
+            journal: vec![long.clone(); 8],
+            oom: Some(long.clone()),
+            exit: Some(Exit::Signal(9)),
+        };
+        world.observe(&format!("service-{at}"), Ok(Facts::Aftermath(Box::new(found))));
+    }
+    assert_eq!(world.judged("service-7"), (Error, OomKilled));
+    assert!(world.state.size_bytes() <= 96 * 1024 * 1024, "{}", world.state.size_bytes());
 }
 
 #[test]

@@ -186,6 +186,20 @@ fn a_death_in_an_outage_of_the_monitor_is_since_the_last_beat_and_an_older_one_s
 }
 
 #[test]
+fn f12_a_sleep_between_a_boot_and_the_first_look_makes_nobody_late() {
+    let mut world = World::new();
+    world.see("camera", world.beat(0.0));
+    world.boot(Some("boot-2"));
+    world.pass(100.0);
+    world.suspend(8.0 * HOUR);
+    assert_eq!(world.restart().unwrap().reason, GapReason::Boot);
+    world.see("camera", world.beat(8.0 * HOUR + 50.0));
+    assert_eq!(world.judged("camera"), (Healthy, SelfReported));
+    assert_eq!(world.deadline("camera"), Some(70.0));
+    assert_eq!(world.tick(), None, "one gap is enough");
+}
+
+#[test]
 fn what_was_not_seen_since_a_boot_waits_to_be_seen() {
     let mut world = World::new().expecting("camera");
     world.see("camera", world.beat(0.0));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this is a test, its helpers included")]
 
+mod aftermath;
 mod bounds;
 mod causes;
 mod clocks;
@@ -13,6 +14,7 @@ mod looks;
 mod loops;
 mod properties;
 mod returns;
+mod runs;
 mod snapshots;
 mod thresholds;
 mod unusable;

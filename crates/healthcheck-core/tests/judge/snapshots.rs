@@ -124,7 +124,11 @@ fn a_view_shows_what_the_report_says() {
         ("status", "warning".into()),
         ("cause", "self_reported".into()),
         ("message", "b: slow".into()),
-        ("priority", "critical".into()),
+    ] {
+        assert_eq!(json["subject"][key], value, "{key}");
+    }
+    for (key, value) in [
+        ("priority", serde_json::json!("critical")),
         ("state", "running".into()),
         ("name_inside", "somebody else".into()),
         ("deadline_s", 120.0.into()),
@@ -137,6 +141,8 @@ fn a_view_shows_what_the_report_says() {
         assert_eq!(json[key], value, "{key}");
     }
     assert_eq!((&json["checks"][0]["name"], &json["process"]["descriptors"]), (&"b".into(), &7.into()));
+    let line = serde_json::to_string(&world.snapshot()).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&line).unwrap(), world.snapshot());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Health files as they truly are, and what a look at one shows.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
 use crate::random::Random;
 use crate::script::{Garble, ServicePlan, Writer};
 use crate::service::Processes;
@@ -27,7 +27,7 @@ pub(crate) struct Content {
     /// No two contents have the same.
     pub(crate) id: u64,
     /// When it was truly written.
-    pub(crate) written: Duration,
+    pub(crate) written: Stamp,
     pub(crate) boot: u32,
     wall: Timestamp,
     written_boottime_s: f64,
@@ -54,7 +54,7 @@ impl Content {
         let Word { pid, ticks, life, status, silence } = *word;
         Self {
             id,
-            written: clock.t,
+            written: clock.stamp(),
             boot: clock.boot,
             wall: clock.wall(),
             written_boottime_s: clock.boottime_s(clock.t),

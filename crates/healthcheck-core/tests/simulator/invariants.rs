@@ -1,8 +1,8 @@
 //! What must be judged, told from the truth by the table of causes, and not by the code of the judge.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
 use crate::files::{Content, File};
-use crate::script::{Answer, Garble, GaugePlan, Level, MINUTE, ServicePlan};
+use crate::script::{Answer, Garble, GaugePlan, Level, MINUTE, ServicePlan, Writer};
 use crate::service::Truth;
 use health_reporter::{State as Life, Status};
 use healthcheck_core::{Cause, FileSystem};
@@ -17,6 +17,7 @@ const TORN_FOR: Duration = Duration::from_millis(100);
 const UNKNOWN_AFTER: Duration = Duration::from_secs(300);
 const STOPPED_AFTER: Duration = Duration::from_secs(3_600);
 const GRACE: Duration = MINUTE;
+const LOOP_WINDOW: Duration = Duration::from_secs(600);
 
 /// What the monitor was shown of a service in this boot. It is kept and lost together with the judge's record.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,8 @@ pub(crate) struct Known {
     reading: Option<Reading>,
     obstacle: Option<Obstacle>,
     disk: FileSystem,
+    /// When runs took the place of others that had said no goodbye, as time awake.
+    reruns: Vec<Duration>,
 }
 
 /// The last report that could be used.
@@ -40,15 +43,20 @@ pub(crate) struct Known {
 struct Reading {
     content: Content,
     /// When the monitor first saw it.
-    seen: Duration,
+    seen: Stamp,
     /// Its age is known to the file system's clock only, and that one was set.
     is_loose: bool,
+    /// How much of its age the machine slept is not known: nobody looked meanwhile.
+    is_vague: bool,
+    /// Time in which nobody could have seen whether there is another one: until it is read again it counts for nothing.
+    unwatched: Duration,
     lives: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Obstacle {
     garble: Option<Garble>,
+    /// As time awake.
     since: Duration,
 }
 
@@ -59,18 +67,26 @@ pub(crate) struct View<'a> {
     pub(crate) clock: &'a Clock,
     /// Whether an instance of it reported.
     pub(crate) has_instance: bool,
+    pub(crate) sleeps: &'a [Sleep],
+}
+
+/// The machine slept between two instants at which the monitor looked at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sleep {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
 }
 
 impl Known {
     /// Takes in what a look shows.
-    pub(crate) fn look(&mut self, truth: &Truth, at: usize) {
+    pub(crate) fn look(&mut self, truth: &Truth, at: usize, sleeps: &[Sleep]) {
         self.enter(&truth.clock);
         let service = &truth.services[at];
         (self.version, self.disk) = (service.version, truth.disk);
         match service.file {
-            File::Good(content) => self.read(content, truth, at),
-            File::Missing => self.hinder(None, truth.clock.t),
-            File::Unusable(garble) => self.hinder(Some(garble), truth.clock.t),
+            File::Good(content) => self.read(content, truth, at, sleeps),
+            File::Missing => self.hinder(None, truth.clock.stamp().awake),
+            File::Unusable(garble) => self.hinder(Some(garble), truth.clock.stamp().awake),
         }
     }
 
@@ -82,18 +98,50 @@ impl Known {
         }
     }
 
-    fn read(&mut self, content: Content, truth: &Truth, at: usize) {
-        let (clock, lives) = (&truth.clock, truth.lives(at, &content));
-        let has_id = clock.has_boot_id() && !truth.services[at].plan.writer.has_file_times_only();
-        let former = self.reading.filter(|former| former.content.id == content.id);
-        let is_first = self.reading.is_none() && clock.has_stepped;
-        let is_loose =
-            former.map_or(is_first, |former| former.is_loose) && !(has_id && content.boot == clock.boot);
-        let seen = former.map_or(clock.t, |former| former.seen);
-        self.reading = Some(Reading { content, seen, is_loose, lives });
-        self.is_doubtful = is_loose && !has_id;
+    /// Nobody looked for so long: that counts against nobody.
+    pub(crate) fn after_gap(&mut self, lasted: Duration) {
+        self.obstacle.iter_mut().for_each(|obstacle| obstacle.since += lasted);
+        self.reading.iter_mut().for_each(|reading| reading.unwatched += lasted);
+    }
+
+    fn read(&mut self, content: Content, truth: &Truth, at: usize, sleeps: &[Sleep]) {
+        let (clock, writer) = (&truth.clock, truth.services[at].plan.writer);
+        let has_id = clock.has_boot_id() && !writer.has_file_times_only();
+        let lives = truth.lives(at, &content);
+        self.count(&content, writer, clock);
+        let reading = match self.reading.filter(|former| former.content.id == content.id) {
+            Some(former) => Reading { lives, unwatched: Duration::ZERO, ..former },
+            None => Reading {
+                content,
+                seen: clock.stamp(),
+                is_loose: self.reading.is_none()
+                    && clock.has_stepped
+                    && !(has_id && content.boot == clock.boot),
+                is_vague: sleeps.iter().any(|sleep| (sleep.from..=sleep.to).contains(&content.written.t)),
+                unwatched: Duration::ZERO,
+                lives,
+            },
+        };
+        self.reading = Some(reading);
+        self.is_doubtful = reading.is_loose && !has_id;
         self.has_reported |= content.boot == clock.boot;
         (self.has_ever, self.obstacle) = (true, None);
+    }
+
+    /// Counts the runs that took the place of others.
+    fn count(&mut self, content: &Content, writer: Writer, clock: &Clock) {
+        let is_goodbye = |life: Life| matches!(life, Life::Stopped | Life::Finished);
+        let names_process = writer.has_pid() || writer == Writer::Foreign;
+        let is_rerun = self.reading.is_some_and(|former| {
+            let former = former.content;
+            former.pid != content.pid && former.boot == content.boot && !is_goodbye(former.life)
+        });
+        if is_rerun && names_process {
+            self.reruns.push(clock.stamp().awake);
+        }
+        if is_goodbye(content.life) {
+            self.reruns.clear();
+        }
     }
 
     pub(crate) fn lives(&self) -> Option<bool> {
@@ -105,9 +153,9 @@ impl Known {
         self.is_doubtful || self.reading.is_some_and(|reading| reading.is_loose)
     }
 
-    fn hinder(&mut self, garble: Option<Garble>, t: Duration) {
+    fn hinder(&mut self, garble: Option<Garble>, awake: Duration) {
         let former = self.obstacle.filter(|former| former.garble.is_none() == garble.is_none());
-        let since = former.map_or(t, |former| former.since);
+        let since = former.map_or(awake, |former| former.since);
         self.obstacle = Some(Obstacle { garble, since });
     }
 }
@@ -116,53 +164,85 @@ impl View<'_> {
     /// Whether this may be the verdict now.
     pub(crate) fn allows(&self, judged: Judged) -> bool {
         self.known.is_doubtful
-            || self.plan.writer == crate::script::Writer::Wild
+            || self.plan.writer == Writer::Wild
             || self.candidates().any(|candidate| candidate == judged)
     }
 
     /// What the verdict may be now: more than one while a deadline is being met, or where the age of a report is not
     /// known to anybody.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = Judged> {
-        let t = self.clock.t;
-        let instants = [t, t.saturating_sub(TOLERANCE), t + TOLERANCE];
+        let now = self.clock.stamp();
+        let instants = [now, now.earlier(TOLERANCE), now.later(TOLERANCE)];
         let on_time = instants.into_iter().flat_map(|instant| self.by_any_age(instant));
         on_time.chain(self.is_represented().then_some(None))
     }
 
-    fn by_any_age(&self, instant: Duration) -> impl Iterator<Item = Judged> {
+    fn by_any_age(&self, instant: Stamp) -> impl Iterator<Item = Judged> {
         let (youngest, oldest) = self.ages(instant);
-        [youngest, oldest].into_iter().map(move |age| self.judged(instant, age))
+        [youngest, oldest].into_iter().map(move |age| self.looping(self.judged(instant, age), instant))
     }
 
-    /// How old its report is, at least and at most.
-    fn ages(&self, instant: Duration) -> (Duration, Duration) {
+    /// How old its report is, at least and at most, the machine being awake; for a job, by the calendar.
+    fn ages(&self, instant: Stamp) -> (Duration, Duration) {
         let Some(reading) = self.known.reading else { return Default::default() };
-        let (written, seen) =
-            (instant.saturating_sub(reading.content.written), instant.saturating_sub(reading.seen));
-        let has_file_times = self.plan.writer.has_file_times_only();
-        match reading {
-            Reading { is_loose: true, .. } => (Duration::ZERO, Duration::MAX),
-            _ if has_file_times => (seen, written),
-            _ => (written, written),
+        let (content, is_loose) = (reading.content, reading.is_loose);
+        if is_loose {
+            return (Duration::ZERO, Duration::MAX);
+        }
+        let is_vague = self.plan.writer.has_file_times_only() || reading.is_vague;
+        let youngest = if is_vague { reading.seen } else { content.written };
+        if content.life == Life::Finished {
+            let (put_off, written) = (self.put_off(&content), content.written.t);
+            let age = |since: Duration| instant.t.saturating_sub(since);
+            return (age(youngest.t).saturating_sub(put_off), age(written));
+        }
+        let age = |since: Stamp| instant.awake.saturating_sub(since.awake + reading.unwatched);
+        (age(youngest), age(content.written))
+    }
+
+    /// How much later a job may be due because the machine slept when it was.
+    fn put_off(&self, content: &Content) -> Duration {
+        let due = content.written.t + self.plan.deadline();
+        let later = self.sleeps.iter().fold(due, |due, sleep| {
+            let end = sleep.to + GRACE;
+            if sleep.from <= due && due < end { end } else { due }
+        });
+        later - due
+    }
+
+    /// When it may next be another one by time alone, if the machine does not sleep until then.
+    pub(crate) fn next_change(&self) -> Option<Duration> {
+        let (now, known) = (self.clock.stamp(), self.known);
+        let reading = known.reading.into_iter();
+        let begins = reading.flat_map(|reading| [reading.content.written, reading.seen]);
+        let of_reading =
+            begins.flat_map(|begin| [begin.awake + self.plan.deadline(), begin.awake + STOPPED_AFTER]);
+        let obstacle = known.obstacle.into_iter();
+        let of_obstacle =
+            obstacle.flat_map(|obstacle| [obstacle.since + TORN_FOR, obstacle.since + UNKNOWN_AFTER]);
+        let of_loop = known.reruns.iter().rev().nth(2).map(|first| *first + LOOP_WINDOW);
+        let all = of_reading.chain(of_obstacle).chain(of_loop).chain([self.clock.booted.awake + GRACE]);
+        let next = all.map(|at| at + 2 * TOLERANCE).filter(|at| *at > now.awake).min()?;
+        Some(now.t + (next - now.awake))
+    }
+
+    /// What is started again and again is one crash loop until ten minutes after the first of three times.
+    fn looping(&self, judged: Judged, instant: Stamp) -> Judged {
+        use Cause::{Crashed, Hung, Missing, Overdue, ReporterCannotWrite, SelfReported};
+        let first = self.known.reruns.iter().rev().nth(2);
+        let is_loop = first.is_some_and(|first| instant.awake < *first + LOOP_WINDOW);
+        match judged {
+            Some((_, SelfReported | Crashed | Hung | Overdue | ReporterCannotWrite | Missing)) if is_loop => {
+                Some((Status::Fatal, Cause::CrashLooping))
+            }
+            judged => judged,
         }
     }
 
-    /// When it may next be another one by time alone.
-    pub(crate) fn next_change(&self) -> Option<Duration> {
-        let reading = self.known.reading.into_iter();
-        let begins = reading.flat_map(|reading| [reading.content.written, reading.seen]);
-        let of_reading = begins.flat_map(|begin| [begin + self.plan.deadline(), begin + STOPPED_AFTER]);
-        let obstacle = self.known.obstacle.into_iter();
-        let of_obstacle =
-            obstacle.flat_map(|obstacle| [obstacle.since + TORN_FOR, obstacle.since + UNKNOWN_AFTER]);
-        let all = of_reading.chain(of_obstacle).chain([self.clock.booted + GRACE]);
-        all.map(|at| at + 2 * TOLERANCE).filter(|at| *at > self.clock.t).min()
-    }
-
-    fn judged(&self, instant: Duration, age: Duration) -> Judged {
+    fn judged(&self, instant: Stamp, age: Duration) -> Judged {
         let Some(obstacle) = self.known.obstacle else { return self.by_report(instant, age) };
         let Some(garble) = obstacle.garble else { return self.absent(instant) };
-        let lasted = instant.saturating_sub(obstacle.since);
+        let lasted = instant.awake.saturating_sub(obstacle.since);
         if garble == Garble::Torn && lasted < TORN_FOR && self.known.reading.is_some() {
             return self.by_report(instant, age);
         }
@@ -175,7 +255,7 @@ impl View<'_> {
         Some((if is_too_long { Status::Error } else { Status::Unknown }, cause))
     }
 
-    fn absent(&self, instant: Duration) -> Judged {
+    fn absent(&self, instant: Stamp) -> Judged {
         if self.known.has_reported {
             return Some((Status::Error, Cause::Missing));
         }
@@ -185,8 +265,8 @@ impl View<'_> {
         self.is_expected().then(|| self.not_started(instant))
     }
 
-    fn not_started(&self, instant: Duration) -> (Status, Cause) {
-        if instant < self.clock.booted + GRACE {
+    fn not_started(&self, instant: Stamp) -> (Status, Cause) {
+        if instant.awake < self.clock.booted.awake + GRACE {
             (Status::Unknown, Cause::NotObserved)
         } else {
             (Status::Error, Cause::NeverStarted)
@@ -202,7 +282,7 @@ impl View<'_> {
         self.plan.is_expected || self.known.has_ever
     }
 
-    fn by_report(&self, instant: Duration, age: Duration) -> Judged {
+    fn by_report(&self, instant: Stamp, age: Duration) -> Judged {
         let reading = self.known.reading?;
         let content = &reading.content;
         let (is_late, status) = (age >= self.plan.deadline(), content.status);
@@ -236,38 +316,73 @@ const fn finished(status: Status) -> (Status, Cause) {
     }
 }
 
-/// What the monitor was shown by the looks from outside, or of a number.
+/// What the monitor was shown of a number, and since when it is that, as time awake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown<T> {
     pub(crate) what: T,
-    /// Since when, without a gap; for a number, since when it is at least that.
     pub(crate) since: Duration,
 }
 
-/// What the verdict on a look may be.
-pub(crate) fn of_look(shown: Shown<Answer>, t: Duration) -> Vec<Judged> {
-    let lasted = t.saturating_sub(shown.since);
-    let mut all = Vec::new();
-    match shown.what {
-        Answer::Good => all.push(Some((Status::Healthy, Cause::SelfReported))),
-        Answer::Bad => all.push(Some((Status::Error, Cause::ProbeFailed))),
-        Answer::Blind => {
-            if lasted <= UNKNOWN_AFTER + TOLERANCE {
-                all.push(Some((Status::Unknown, Cause::ProbeUnavailable)));
-            }
-            if lasted + TOLERANCE >= UNKNOWN_AFTER {
-                all.push(Some((Status::Error, Cause::ProbeUnavailable)));
-            }
+/// What the monitor was shown by a look from outside.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// What it believes.
+    pub(crate) believed: Option<Shown<Answer>>,
+    /// How many looks in a row were worse than that.
+    pub(crate) doubts: u8,
+}
+
+impl Answer {
+    const fn badness(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Blind => 1,
+            Self::Bad => 2,
         }
     }
-    all
+}
+
+impl Asked {
+    /// What is worse than what is believed is believed after its retries.
+    pub(crate) fn learn(&mut self, answer: Answer, retries: u8, awake: Duration) {
+        let held = self.believed.map_or(Answer::Good, |believed| believed.what);
+        if answer.badness() > held.badness() && self.doubts < retries {
+            self.doubts += 1;
+            return;
+        }
+        self.doubts = 0;
+        let former = self.believed.filter(|former| former.what == answer);
+        self.believed = Some(Shown { what: answer, since: former.map_or(awake, |former| former.since) });
+    }
+
+    /// Nobody looked for so long: that counts against nobody.
+    pub(crate) fn after_gap(&mut self, lasted: Duration) {
+        self.doubts = 0;
+        self.believed.iter_mut().for_each(|believed| believed.since += lasted);
+    }
+
+    /// What the verdict may be.
+    pub(crate) fn candidates(&self, awake: Duration) -> Vec<Judged> {
+        let Some(Shown { what, since }) = self.believed else {
+            return vec![(self.doubts > 0).then_some((Status::Unknown, Cause::NotObserved))];
+        };
+        let lasted = awake.saturating_sub(since);
+        let blind = |status| Some((status, Cause::ProbeUnavailable));
+        match what {
+            Answer::Good => vec![Some((Status::Healthy, Cause::SelfReported))],
+            Answer::Bad => vec![Some((Status::Error, Cause::ProbeFailed))],
+            Answer::Blind if lasted > UNKNOWN_AFTER + TOLERANCE => vec![blind(Status::Error)],
+            Answer::Blind if lasted + TOLERANCE < UNKNOWN_AFTER => vec![blind(Status::Unknown)],
+            Answer::Blind => vec![blind(Status::Unknown), blind(Status::Error)],
+        }
+    }
 }
 
 /// What the verdict on a number may be. Between what clears a limit and the limit it depends on what was before.
-pub(crate) fn of_gauge(shown: Shown<Level>, plan: &GaugePlan, t: Duration) -> Vec<Judged> {
+pub(crate) fn of_gauge(shown: Shown<Level>, plan: &GaugePlan, awake: Duration) -> Vec<Judged> {
     let healthy = Some((Status::Healthy, Cause::SelfReported));
     let [warning, error] = [Status::Warning, Status::Error].map(|status| Some((status, Cause::Threshold)));
-    let is_due = t.saturating_sub(shown.since) > plan.hold + TOLERANCE;
+    let is_due = awake.saturating_sub(shown.since) > plan.hold + TOLERANCE;
     match shown.what {
         Level::Low => vec![healthy],
         Level::Middle => vec![healthy, warning],

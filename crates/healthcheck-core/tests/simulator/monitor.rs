@@ -2,10 +2,10 @@
 //! any two of these.
 
 use crate::files::File;
-use crate::invariants::{Judged, Known, Shown, View, of_gauge, of_look};
+use crate::invariants::{Asked, Judged, Known, Shown, Sleep, View, of_gauge};
 use crate::script::{Answer, Level, MINUTE, Plan};
 use crate::service::{Sign, Truth};
-use crate::store::{Note, Store, Told};
+use crate::store::{Instant, Note, Store, Told};
 use healthcheck_core::{
     Connection, Facts, Measure, Observation, Policy, ProbeError, ProbeFacts, ProbeKind, State, Subject,
     Transition, Unanswered, step,
@@ -29,6 +29,10 @@ pub(crate) struct Monitor {
     starts_at: Option<Duration>,
     fuse: Option<(u8, Duration)>,
     printed: Vec<Told>,
+    /// When the machine slept, as far as was seen.
+    sleeps: Vec<Sleep>,
+    /// The last look at the clock.
+    noted: Instant,
     pub(crate) broken: Option<String>,
     /// Nobody could tell that the machine has booted: what follows says nothing.
     pub(crate) is_lost: bool,
@@ -60,6 +64,8 @@ impl Monitor {
             starts_at: Some(t),
             fuse: None,
             printed: Vec::new(),
+            sleeps: Vec::new(),
+            noted: Instant::default(),
             broken: None,
             is_lost: false,
         }
@@ -96,7 +102,7 @@ impl Monitor {
     /// When it next has anything to do.
     pub(crate) fn next_instant(&self, truth: &Truth) -> Option<Duration> {
         let Some(mind) = &self.mind else { return self.starts_at };
-        let deadline = mind.state.next_deadline().map(|at| truth.clock.booted + at);
+        let deadline = mind.state.next_deadline().map(|at| truth.clock.booted.t + at);
         let rescan = (0..truth.services.len()).any(|at| mind.is_stale(truth, at)).then(|| {
             let since = truth.clock.t.saturating_sub(mind.began).as_secs() / 60;
             mind.began + MINUTE * u32::try_from(since + 1).unwrap()
@@ -113,6 +119,7 @@ impl Monitor {
         if self.starts_at.is_some_and(|at| at <= t) {
             self.start(truth);
         }
+        self.pass(truth);
         self.rescan(truth);
         self.look_outside(truth);
         self.judge_due(truth);
@@ -129,25 +136,22 @@ impl Monitor {
         (mind.judged(&self.subjects[at]), Some(&mind.notes[at]))
     }
 
+    /// All that it knows.
+    pub(crate) fn text(&self) -> String {
+        self.mind.as_ref().map(|mind| serde_json::to_string(&mind.state).unwrap()).unwrap_or_default()
+    }
+
     fn start(&mut self, truth: &Truth) {
-        let (t, now) = (truth.clock.t, truth.clock.now());
-        let mut notes = self.blank();
-        let mut state = State::default();
-        if let Some((kept, known)) = self.store.restored(&self.subjects) {
-            let (boot, boottime) = self.store.committed;
-            let could_be_same = boottime <= now.boottime + Duration::from_secs(10);
-            self.is_lost |= boot != truth.clock.boot && !truth.clock.has_boot_id() && could_be_same;
-            let (kept, gap) = kept.resume(&now);
-            self.expect(gap.is_some(), || "d: nobody is told that nobody looked".into());
-            state = kept;
-            known.into_iter().for_each(|(at, note)| notes[at] = note.restored(truth));
-        }
+        let t = truth.clock.t;
+        let (state, notes) = self.resumed(truth);
+        // Time in which nobody looked changes what is kept of everything.
+        let dirty = (0..notes.len()).filter(|at| state.record(&self.subjects[*at]).is_some()).collect();
         let services = truth.services.len();
         self.mind = Some(Mind {
             state,
             notes,
             began: t,
-            dirty: BTreeSet::new(),
+            dirty,
             commit_at: None,
             full_rescan_at: t,
             look_at: vec![t; self.subjects.len() - services],
@@ -156,9 +160,63 @@ impl Monitor {
         self.starts_at = None;
     }
 
+    /// What was kept, or nothing.
+    fn resumed(&mut self, truth: &Truth) -> (State, Vec<Note>) {
+        let (clock, mut notes) = (&truth.clock, self.blank());
+        let Some((kept, known)) = self.store.restored(&self.subjects) else {
+            self.is_lost |= !clock.suspended.is_zero();
+            self.noted = Instant::now(clock);
+            return (State::default(), notes);
+        };
+        let Instant { boot, boottime, at, .. } = self.store.committed;
+        let is_same_boot = boot == clock.boot;
+        let could_be_same = boottime <= clock.boottime() + Duration::from_secs(10);
+        self.is_lost |= !is_same_boot && !clock.has_boot_id() && could_be_same;
+        let (state, gap) = kept.resume(&clock.now());
+        let is_gap = !is_same_boot || clock.t > at.t;
+        self.expect(gap.is_some() == is_gap, || format!("d: not observed was {gap:?}"));
+        self.noted = self.store.committed;
+        if !is_same_boot {
+            self.store.begin_boot();
+            let sleeps = clock.sleeps - u32::from(!clock.suspended.is_zero());
+            self.noted = Instant { at: clock.booted, sleeps, ..Instant::now(clock) };
+        }
+        self.note_sleep(truth);
+        let lasted = clock.stamp().awake.saturating_sub(at.awake);
+        known.into_iter().for_each(|(at, note)| notes[at] = note.restored(truth, lasted, is_same_boot));
+        (state, notes)
+    }
+
+    /// Time has passed: what the machine slept of it is told once.
+    fn pass(&mut self, truth: &Truth) {
+        if self.mind.is_none() || self.noted.sleeps == truth.clock.sleeps {
+            return;
+        }
+        self.note_sleep(truth);
+        let Some(mind) = self.mind.as_mut() else { return };
+        let (state, gap) = std::mem::take(&mut mind.state).pass(&truth.clock.now());
+        mind.state = state;
+        let was_nothing_seen = mind.state.is_empty();
+        self.expect(gap.is_some() || was_nothing_seen, || "d: nobody is told that the machine slept".into());
+    }
+
+    /// Takes note of what a look at the clock shows.
+    fn note_sleep(&mut self, truth: &Truth) {
+        let former = std::mem::replace(&mut self.noted, Instant::now(&truth.clock));
+        if former.sleeps == truth.clock.sleeps {
+            return;
+        }
+        self.sleeps.push(Sleep { from: former.at.t, to: truth.clock.t });
+        for note in self.mind.iter_mut().flat_map(|mind| &mut mind.notes) {
+            if let Note::Look(asked) = note {
+                asked.doubts = 0;
+            }
+        }
+    }
+
     fn blank(&self) -> Vec<Note> {
         let services = self.plan.services.iter().map(|_| Note::Service(Box::default()));
-        let looks = self.plan.looks.iter().map(|_| Note::Look(None));
+        let looks = self.plan.looks.iter().map(|_| Note::Look(Asked::default()));
         services.chain(looks).chain(self.plan.gauges.iter().map(|_| Note::Gauge(None))).collect()
     }
 
@@ -180,6 +238,7 @@ impl Monitor {
     }
 
     fn look(&mut self, truth: &Truth, at: usize) {
+        self.note_sleep(truth);
         let Some(mind) = self.mind.as_mut() else { return };
         let Note::Service(known) = &mut mind.notes[at] else { return };
         let is_known = mind.state.verdict(&self.subjects[at]).is_some();
@@ -187,7 +246,7 @@ impl Monitor {
             known.version = truth.services[at].version;
             return;
         }
-        known.look(truth, at);
+        known.look(truth, at, &self.sleeps);
         self.observe(truth, at, Ok(Facts::Service(Box::new(truth.facts(at)))));
     }
 
@@ -204,12 +263,13 @@ impl Monitor {
     }
 
     fn ask(&mut self, truth: &Truth, which: usize, at: usize) {
-        let (t, answer) = (truth.clock.t, truth.answers[which]);
+        const RETRY: Duration = Duration::from_secs(5);
+        let (t, answer, plan) = (truth.clock.t, truth.answers[which], &self.plan.looks[which]);
+        let (interval, retries) = (plan.interval, plan.retries);
+        self.note_sleep(truth);
         let Some(mind) = self.mind.as_mut() else { return };
-        mind.look_at[which] = t + self.plan.looks[which].interval;
-        let Note::Look(former) = &mut mind.notes[at] else { return };
-        let since = former.filter(|former| former.what == answer).map_or(t, |former| former.since);
-        *former = Some(Shown { what: answer, since });
+        let Note::Look(asked) = &mut mind.notes[at] else { return };
+        asked.learn(answer, retries, truth.clock.stamp().awake);
         let tcp = |outcome| Facts::Probe(ProbeFacts::Tcp(Connection { address: "[::1]:80".into(), outcome }));
         self.observe(
             truth,
@@ -220,6 +280,9 @@ impl Monitor {
                 Answer::Blind => Err(ProbeError::of(ProbeKind::Tcp, "too many open files")),
             },
         );
+        let Some(mind) = self.mind.as_mut() else { return };
+        let is_retrying = mind.state.is_retrying(&self.subjects[at], ProbeKind::Tcp);
+        mind.look_at[which] = t + if is_retrying { RETRY.min(interval) } else { interval };
     }
 
     fn measure(&mut self, truth: &Truth, gauge: usize, at: usize) {
@@ -227,7 +290,8 @@ impl Monitor {
         let Some(mind) = self.mind.as_mut() else { return };
         mind.look_at[self.plan.looks.len() + gauge] = t + plan.interval();
         let Note::Gauge(former) = &mut mind.notes[at] else { return };
-        let since = former.filter(|former| former.what == level).map_or(t, |former| former.since);
+        let awake = truth.clock.stamp().awake;
+        let since = former.filter(|former| former.what == level).map_or(awake, |former| former.since);
         *former = Some(Shown::<Level> { what: level, since });
         let measure = Measure { quantity: plan.quantity, value: level.value() };
         self.observe(truth, at, Ok(Facts::Measure(measure)));
@@ -266,6 +330,7 @@ impl Monitor {
 
     fn observe(&mut self, truth: &Truth, at: usize, outcome: Result<Facts, ProbeError>) {
         let t = truth.clock.t;
+        self.note_sleep(truth);
         let Some(mind) = self.mind.as_mut() else { return };
         let subject = self.subjects[at].clone();
         let observation = Observation { subject, outcome, took: Duration::ZERO };
@@ -296,7 +361,7 @@ impl Monitor {
         mind.dirty.extend(told.iter().map(|told| told.subject));
         mind.commit_at = None;
         self.store.head = Some(mind.state.head());
-        self.store.committed = (truth.clock.boot, truth.clock.boottime());
+        self.store.committed = self.noted;
         let mut problem = None;
         for told in &told {
             problem = problem.or(self.store.tell(*told).err());
@@ -316,10 +381,14 @@ impl Monitor {
 
     fn told(&mut self, truth: &Truth, transition: Transition) -> Told {
         let Transition { subject, from, to, cause, .. } = transition;
-        let is_explained = !transition.reasons.is_empty() && transition.since <= transition.at;
+        let is_explained = !transition.reasons.is_empty()
+            && transition.since <= transition.at
+            && !transition.is_healed_by_supervisor;
+        let is_flapping = transition.is_flapping;
         self.expect(is_explained, || format!("b: nothing speaks for {subject} {to} {cause}"));
         let subject = self.subjects.iter().position(|other| *other == subject).unwrap();
-        Told { t: truth.clock.t, subject, from, to, cause }
+        let (t, awake) = (truth.clock.t, truth.clock.stamp().awake);
+        Told { t, awake, subject, from, to, cause, is_flapping }
     }
 
     /// Whether it was killed just now.
@@ -343,24 +412,24 @@ impl Monitor {
 
     /// Whether the verdict is what the truth demands.
     fn check(&mut self, truth: &Truth, at: usize) {
-        let t = truth.clock.t;
+        let awake = truth.clock.stamp().awake;
         let Some(mind) = self.mind.as_mut() else { return };
         let judged = mind.judged(&self.subjects[at]);
         let candidates: Vec<Judged> = match &mind.notes[at] {
             Note::Service(known) => {
                 let has_instance = mind.has_instance(&self.plan, at);
                 let plan = &self.plan.services[at];
-                let view = View { plan, known, clock: &truth.clock, has_instance };
+                let view = View { plan, known, clock: &truth.clock, has_instance, sleeps: &self.sleeps };
                 mind.inspect_at[at] = view.next_change();
                 if view.allows(judged) {
                     return;
                 }
                 view.candidates().collect()
             }
-            Note::Look(shown) => shown.map_or(vec![None], |shown| of_look(shown, t)),
+            Note::Look(asked) => asked.candidates(awake),
             Note::Gauge(shown) => {
                 let gauge = at - self.plan.services.len() - self.plan.looks.len();
-                shown.map_or(vec![None], |shown| of_gauge(shown, &self.plan.gauges[gauge], t))
+                shown.map_or(vec![None], |shown| of_gauge(shown, &self.plan.gauges[gauge], awake))
             }
         };
         if !candidates.contains(&judged) {
@@ -431,14 +500,19 @@ impl Mind {
 
 impl Note {
     /// As it is known after a restart: what nobody looked at meanwhile begins anew.
-    fn restored(self, truth: &Truth) -> Self {
+    fn restored(self, truth: &Truth, lasted: Duration, is_same_boot: bool) -> Self {
         match self {
             Self::Service(mut known) => {
                 known.enter(&truth.clock);
+                known.after_gap(lasted);
                 known.version = 0;
                 Self::Service(known)
             }
-            Self::Look(shown) => Self::Look(shown.filter(|shown| shown.since >= truth.clock.booted)),
+            Self::Look(mut asked) if is_same_boot => {
+                asked.after_gap(lasted);
+                Self::Look(asked)
+            }
+            Self::Look(_) => Self::Look(Asked::default()),
             Self::Gauge(_) => Self::Gauge(None),
         }
     }

@@ -94,6 +94,8 @@ pub(crate) enum Event {
         down: Duration,
         monitor_after: Duration,
     },
+    /// The machine sleeps for so long.
+    Suspend(Duration),
     /// The monitor is killed after so many more effects, and started again after a while.
     Kill {
         fuse: u8,
@@ -247,11 +249,11 @@ impl GaugePlan {
 
 impl Script {
     pub(crate) fn day(seed: u64) -> Self {
-        Self::drawn(seed, DAY, 6, &[10, 30, 60, 120, 300, 600])
+        Self::drawn(seed, DAY, 6, &[30, 60, 120, 300, 600, 600])
     }
 
     pub(crate) fn year(seed: u64) -> Self {
-        let mut script = Self::drawn(seed, YEAR, 3, &[300, 600]);
+        let mut script = Self::drawn(seed, YEAR, 3, &[600, 1_800]);
         script.plan.full_rescan = 6 * HOUR;
         script
     }
@@ -308,12 +310,13 @@ fn plan(random: &mut Random, services: u64, intervals: &[u64]) -> Plan {
         services,
         looks: looks.into_iter().take(usize::try_from(random.below(3)).unwrap()).collect(),
         gauges: gauges.into_iter().take(usize::try_from(random.below(3)).unwrap()).collect(),
-        full_rescan: 10 * MINUTE,
+        full_rescan: 30 * MINUTE,
     }
 }
 
 fn look(random: &mut Random, name: &'static str) -> LookPlan {
-    LookPlan { name, interval: random.pick(&[MINUTE, 5 * MINUTE, HOUR]), retries: 0 }
+    let retries = random.pick(&[0, 1, 3]);
+    LookPlan { name, interval: random.pick(&[MINUTE, 5 * MINUTE, HOUR]), retries }
 }
 
 fn service(random: &mut Random, name: &'static str, intervals: &[u64]) -> ServicePlan {
@@ -354,12 +357,28 @@ fn live(random: &mut Random, length: Duration, at: usize, plan: &ServicePlan, ev
     let troubles = if random.percent(33) { 0 } else { random.below(12) };
     for _ in 0..troubles {
         let begin = random.before(length);
+        if random.percent(8) {
+            loop_for_a_while(random, begin, &mut say);
+            continue;
+        }
         let end = begin + random.span(DAY);
         let (trouble, cure) = trouble(random, plan);
         say(begin, trouble);
         if let Some(cure) = cure.filter(|_| random.percent(90)) {
             say(end, cure);
         }
+    }
+}
+
+/// It dies and is started again, a few times.
+fn loop_for_a_while(random: &mut Random, begin: Duration, say: &mut impl FnMut(Duration, Act)) {
+    let mut at = begin;
+    let pause = random.pick(&[2, 60, 200].map(Duration::from_secs));
+    for _ in 0..random.below(12) {
+        say(at, Act::Crash(End::Gone));
+        at += random.before(pause);
+        say(at, Act::Start);
+        at += random.before(pause);
     }
 }
 
@@ -414,6 +433,10 @@ fn happen(random: &mut Random, length: Duration, services: usize, events: &mut E
         let down = random.span(DAY);
         let fuse = u8::try_from(random.below(8)).unwrap();
         events.push((random.before(length), Event::Kill { fuse, down }));
+    }
+    for _ in 0..random.below(4) {
+        let lasts = Duration::from_secs(2) + random.span(DAY);
+        events.push((random.before(length), Event::Suspend(lasts)));
     }
     for _ in 0..random.below(3).saturating_sub(1) {
         boot(random, length, services, events);

@@ -84,6 +84,16 @@ impl Truth {
         }
     }
 
+    /// The machine sleeps: no timer goes on meanwhile, and a reporter forgives its loops that silence.
+    pub(crate) fn suspend(&mut self, lasts: Duration) {
+        self.clock.suspend(lasts);
+        for service in &mut self.services {
+            let silent_since = service.run.as_mut().and_then(|run| run.silent_since.as_mut());
+            let timers = service.next_beat.as_mut().into_iter().chain(silent_since);
+            timers.for_each(|at| *at += lasts);
+        }
+    }
+
     pub(crate) fn set_disk(&mut self, disk: FileSystem) {
         self.disk = disk;
         let soon = self.clock.t + SECOND;

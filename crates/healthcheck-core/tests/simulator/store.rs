@@ -1,7 +1,8 @@
 //! What the monitor keeps: it is read again after a kill, from its text.
 
-use crate::invariants::{Known, Shown};
-use crate::script::{Answer, Level};
+use crate::clock::{Clock, Stamp};
+use crate::invariants::{Asked, Known, Shown};
+use crate::script::Level;
 use health_reporter::Status;
 use healthcheck_core::{Cause, Head, Record, State, Subject};
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) enum Note {
     Service(Box<Known>),
-    Look(Option<Shown<Answer>>),
+    Look(Asked),
     Gauge(Option<Shown<Level>>),
 }
 
@@ -20,21 +21,44 @@ pub(crate) enum Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) t: Duration,
+    pub(crate) awake: Duration,
     pub(crate) subject: usize,
     pub(crate) from: Status,
     pub(crate) to: Status,
     pub(crate) cause: Cause,
+    pub(crate) is_flapping: bool,
+}
+
+/// A look at the clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Instant {
+    pub(crate) boot: u32,
+    pub(crate) boottime: Duration,
+    pub(crate) at: Stamp,
+    pub(crate) sleeps: u32,
+}
+
+impl Instant {
+    pub(crate) fn now(clock: &Clock) -> Self {
+        let (boot, boottime, at, sleeps) = (clock.boot, clock.boottime(), clock.stamp(), clock.sleeps);
+        Self { boot, boottime, at, sleeps }
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) head: Option<Head>,
-    /// The boot, and the time in it, of the last commit.
-    pub(crate) committed: (u32, Duration),
+    /// The last look at the clock before the last commit.
+    pub(crate) committed: Instant,
     pub(crate) story: Vec<Told>,
     records: BTreeMap<usize, (Record, Note)>,
     last: BTreeMap<usize, (Status, Cause)>,
+    /// When each subject changed in this boot.
+    changes: BTreeMap<usize, Vec<Duration>>,
 }
+
+/// So many changes in so much time awake are flapping.
+const FLAPPING: (usize, Duration) = (6, Duration::from_secs(600));
 
 impl Store {
     pub(crate) fn put(&mut self, at: usize, record: Option<&Record>, note: &Note) {
@@ -55,7 +79,23 @@ impl Store {
         if former == Some((told.to, told.cause)) {
             return Err(format!("b: the story repeats {} {}", told.to, told.cause));
         }
-        Ok(())
+        self.note_change(told)
+    }
+
+    /// The machine has booted: what changed before is another matter.
+    pub(crate) fn begin_boot(&mut self) {
+        self.changes.clear();
+    }
+
+    fn note_change(&mut self, told: Told) -> Result<(), String> {
+        let changes = self.changes.entry(told.subject).or_default();
+        changes.push(told.awake);
+        let first = changes.len().checked_sub(FLAPPING.0).map(|at| changes[at]);
+        let is_flapping = first.is_some_and(|first| told.awake < first + FLAPPING.1);
+        if told.is_flapping == is_flapping {
+            return Ok(());
+        }
+        Err(format!("b: {} changes, and flapping is {}", changes.len(), told.is_flapping))
     }
 
     /// Nothing promises anything of a subject any more: it may be seen for the first time again.
@@ -64,6 +104,7 @@ impl Store {
             debug_assert_eq!(*status, Status::Unknown);
             *cause = Cause::NotObserved;
         }
+        self.changes.remove(&at);
     }
 
     /// What was kept, and what was known then.

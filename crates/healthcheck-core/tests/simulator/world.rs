@@ -13,6 +13,8 @@ const CALM: Duration = Duration::from_secs(3 * HOUR.as_secs());
 pub(crate) struct Outcome {
     pub(crate) story: Vec<Told>,
     pub(crate) last: Vec<(Judged, Option<Note>)>,
+    /// The judge's state, as it is saved.
+    pub(crate) text: String,
     pub(crate) broken: Option<String>,
     pub(crate) is_lost: bool,
 }
@@ -24,13 +26,14 @@ struct World<'a> {
     monitor: Monitor,
     /// Which events the kernel does not tell.
     deaf: Sign,
-    is_calm: bool,
+    /// When it ends, once nothing more happens.
+    ends_at: Option<Duration>,
 }
 
 pub(crate) fn run(script: &Script) -> Outcome {
     let (truth, t) = (Truth::new(&script.plan), script.plan.uptime);
     let monitor = Monitor::new(&script.plan, t);
-    let mut world = World { script, next: 0, truth, monitor, deaf: Sign::default(), is_calm: false };
+    let mut world = World { script, next: 0, truth, monitor, deaf: Sign::default(), ends_at: None };
     while world.monitor.broken.is_none() && !world.monitor.is_lost && world.goes_on() {}
     world.monitor.check_in_the_end(&world.truth);
     world.outcome()
@@ -41,14 +44,15 @@ impl World<'_> {
     fn goes_on(&mut self) -> bool {
         let end = self.script.plan.uptime + self.script.length;
         let at = self.next_instant().unwrap_or(Duration::MAX);
-        if at >= end && !self.is_calm {
-            self.is_calm = true;
-            self.truth.clock.t = self.truth.clock.t.max(end);
-            self.monitor.calm(self.truth.clock.t);
-        } else if at >= end + CALM {
-            return false;
-        } else {
-            self.truth.clock.t = self.truth.clock.t.max(at);
+        let now = self.truth.clock.t.max(at.min(end));
+        match self.ends_at {
+            None if now >= end => {
+                self.ends_at = Some(now + CALM);
+                self.truth.clock.t = now;
+                self.monitor.calm(now);
+            }
+            Some(ends_at) if at >= ends_at => return false,
+            _ => self.truth.clock.t = self.truth.clock.t.max(at),
         }
         self.happen();
         self.beat();
@@ -86,6 +90,7 @@ impl World<'_> {
                 self.truth.boot();
                 self.monitor.die(t + down + monitor_after);
             }
+            Event::Suspend(lasts) => self.truth.suspend(lasts),
             Event::Kill { fuse, down } => self.monitor.light(fuse, down, t),
             Event::Deaf { files, deaths } => self.deaf = Sign { of_file: files, of_death: deaths },
             Event::Disk(disk) => self.truth.set_disk(disk),
@@ -116,6 +121,7 @@ impl World<'_> {
         });
         Outcome {
             last: last.collect(),
+            text: self.monitor.text(),
             broken: self.monitor.broken,
             is_lost: self.monitor.is_lost,
             story: self.monitor.store.story,
