@@ -10,6 +10,7 @@
 
 mod commands;
 mod edges;
+mod monitor;
 mod outside;
 mod reporter;
 mod snapshot;

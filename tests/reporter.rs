@@ -10,5 +10,5 @@ mod kills;
 mod pace;
 mod slots;
 mod supervisor;
-mod target;
+pub(crate) mod target;
 mod traced;

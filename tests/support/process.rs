@@ -83,6 +83,15 @@ impl Process {
         self.line_within(PATIENCE)
     }
 
+    /// A line that is there already.
+    pub(crate) fn try_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
+    pub(crate) fn line_or_none(&self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
+    }
+
     /// Says one line and returns the one that answers it.
     #[track_caller]
     pub(crate) fn ask(&mut self, line: &str) -> String {

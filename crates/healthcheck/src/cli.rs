@@ -76,6 +76,8 @@ pub(crate) enum ExitCodes {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Watch continuously: one JSON line an event on the standard output
+    Monitor,
     /// Report how a service is, from a shell script
     Report(Report),
     /// Run a command as a service that reports

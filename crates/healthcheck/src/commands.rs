@@ -3,11 +3,11 @@
 pub(crate) mod config;
 pub(crate) mod forget;
 mod interrupted;
-mod looks;
+pub(crate) mod looks;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod running_monitor;
 pub(crate) mod snapshot;
 mod tail;
-mod units;
+pub(crate) mod units;
 pub(crate) mod why;

@@ -8,6 +8,7 @@ mod config;
 mod monitor;
 mod render;
 mod sources;
+mod state;
 mod terminal;
 
 use clap::Parser;
@@ -86,6 +87,14 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
             let (meant, monitor) = watched(cli, env, &config);
             forget.forget(monitor.as_ref(), &config.state_dir, &meant.dirs).map(|()| 0)
         }
+        Some(Command::Monitor) => {
+            let load = || {
+                let config = load(&given)?;
+                let dirs = dirs(&cli.common, env, &config.health_dirs).dirs;
+                Ok(monitor::Settings::of(config, dirs))
+            };
+            monitor::run(&load, env)
+        }
         Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),
         Some(Command::Run(run)) => Ok(exit_byte(run.run(&writers_dir(&cli.common, env, &given)))),
         Some(Command::Config(command)) => configuration(*command, &given, cli.common.format),
@@ -124,13 +133,16 @@ fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> Picture {
     seen.unwrap_or_else(|| commands::snapshot::look(config, &meant.dirs, cli.sample))
 }
 
-/// The directories that are meant, and the monitor that watches them.
+/// The directories that are meant, and the monitor that watches them and is to be asked.
 fn watched(cli: &Cli, env: &Environment, config: &Config) -> (Directories, Option<RunningMonitor>) {
     let meant = dirs(&cli.common, env, &config.health_dirs);
-    match cli.direct || cli.sample.is_some() {
-        true => (meant, None),
-        false => meant.watched(&Places::of(&config.state_dir, env)),
+    let is_direct = cli.direct || cli.sample.is_some();
+    if is_direct && meant.are_named {
+        return (meant, None);
     }
+    // A direct look is at the same directories: the two would speak of different services otherwise.
+    let (meant, monitor) = meant.watched(&Places::of(&config.state_dir, env));
+    (meant, monitor.filter(|_| !is_direct))
 }
 
 fn dirs(common: &Common, env: &Environment, configured: &[PathBuf]) -> Directories {

@@ -3,8 +3,10 @@
 use super::running_monitor::RunningMonitor;
 use super::why::unknown;
 use crate::monitor::control::{Answer, Question};
+use crate::state::{Effects, Store};
 use anyhow::{anyhow, bail};
 use clap::Args;
+use healthcheck_core::{Kind, Subject};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -35,10 +37,20 @@ impl Forget {
         }
     }
 
-    /// Without a monitor nobody remembers anything.
-    ///
-    /// Seam: where no monitor holds `state.db`, the service is dropped there.
+    /// Where no monitor runs, what the last one left behind is changed.
     fn forget_kept(&self, state_dir: &Path, dirs: &[PathBuf]) -> anyhow::Result<()> {
+        if state_dir.join("state.db").exists() {
+            let (mut store, mut state) = Store::open(state_dir)?;
+            let subject = Subject::service(&self.service);
+            if state.forget(&subject) {
+                let head = state.head();
+                let records = vec![(&subject, None)];
+                store.commit(&Effects { head: &head, records, transitions: &[], gap: None })?;
+                return Ok(());
+            }
+            let names: Vec<String> = state.subjects(Kind::Service).map(|it| it.name.to_string()).collect();
+            return Err(unknown(&self.service, &names));
+        }
         let dirs: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
         bail!(
             "{} is not forgotten: no monitor runs for {} or with its state in {}, and nobody else remembers it",

@@ -42,7 +42,7 @@ pub(crate) fn of_monitor(monitor: &RunningMonitor) -> Option<Picture> {
 
 /// Looks once at the services whose reports are in `dirs`, and at everything else that is to be looked at.
 pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> Picture {
-    let (policy, processes) = (policy(config), Processes::at("/proc"));
+    let (policy, processes) = (policy(config, true), Processes::at("/proc"));
     let (mut machine, started) = (Machine::at("/"), Instant::now());
     if sample.is_some() {
         machine.sample_cpu();
@@ -150,13 +150,14 @@ fn now() -> Now {
     }
 }
 
-fn policy(config: &Config) -> Policy {
+/// What the judge works by: for one look, or for as long as a monitor runs.
+pub(crate) fn policy(config: &Config, once: bool) -> Policy {
     Policy {
         services: config.services.iter().map(|(name, settings)| (name.clone(), service(settings))).collect(),
         stopped_after: config.alerts.stopped_after,
         unknown_after: config.alerts.unknown_after,
         grace: config.alerts.grace,
-        once: true,
+        once,
         limits: looks::limits(config),
         retries: looks::retries(config),
     }
@@ -174,7 +175,8 @@ fn service(settings: &ServiceSettings) -> ServicePolicy {
     }
 }
 
-fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
+/// What is to be said besides of a look at reports.
+pub(crate) fn remarks_of(found: &Remarks, dirs: &[PathBuf], nothing_found: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut remark = |about: &'static str, status, message| {
         remarks.push(Remark { about: about.into(), status, message, counts: true });

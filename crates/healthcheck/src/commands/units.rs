@@ -38,6 +38,8 @@ enum Rule {
     Namesake { pid: u64 },
     /// It is in trouble, and nobody said what matters on this machine.
     Troubled,
+    /// It was, and is shown until it is well.
+    WasTroubled,
 }
 
 impl FoundUnits {
@@ -60,15 +62,57 @@ impl FoundUnits {
         config: &Config,
     ) -> Result<(), ProbeError> {
         for unit in manager.troubled(TIMEOUT).await? {
-            if !self.0.values().any(|found| found.unit == unit) {
-                let subject = Subject::service(service_of(&unit, config.project.as_deref()));
-                // Another unit is that service already: this one goes by its own whole name.
-                let is_taken = self.0.contains_key(&subject);
-                let subject = if is_taken { Subject::service(&unit) } else { subject };
-                self.0.insert(subject, Found { unit, rule: Rule::Troubled });
-            }
+            self.add(unit, config);
         }
         Ok(())
+    }
+
+    fn add(&mut self, unit: String, config: &Config) {
+        if let Some(known) = self.0.values_mut().find(|found| found.unit == unit) {
+            if known.rule == Rule::WasTroubled {
+                known.rule = Rule::Troubled;
+            }
+            return;
+        }
+        let subject = Subject::service(service_of(&unit, config.project.as_deref()));
+        // Another unit is that service already: this one goes by its own whole name.
+        let is_taken = self.0.contains_key(&subject);
+        let subject = if is_taken { Subject::service(&unit) } else { subject };
+        self.0.insert(subject, Found { unit, rule: Rule::Troubled });
+    }
+
+    /// Looks for the unit of one service. Whether it is another one than before.
+    pub(crate) fn learn(&mut self, state: &State, config: &Config, bus: &Bus, subject: &Subject) -> bool {
+        if has_home(config, subject) {
+            return false;
+        }
+        let Some(found) = find(state, config, bus, subject) else { return false };
+        let former = self.0.insert(subject.clone(), found);
+        former.is_none_or(|former| self.0.get(subject).is_none_or(|found| found.unit != former.unit))
+    }
+
+    /// Takes in which units are in trouble that nobody asked for.
+    pub(crate) fn note_troubled(&mut self, units: &[String], config: &Config) {
+        for unit in units {
+            self.add(unit.clone(), config);
+        }
+        let is_over = |found: &Found| found.rule == Rule::Troubled && !units.contains(&found.unit);
+        self.0.values_mut().filter(|found| is_over(found)).for_each(|found| found.rule = Rule::WasTroubled);
+    }
+
+    /// The units that were in trouble, and are well by now.
+    pub(crate) fn untroubled(&self, is_well: impl Fn(&Subject) -> bool) -> Vec<Subject> {
+        let was = self.0.iter().filter(|(_, found)| found.rule == Rule::WasTroubled);
+        was.map(|(subject, _)| subject.clone()).filter(is_well).collect()
+    }
+
+    pub(crate) fn drop_troubled(&mut self, subject: &Subject) {
+        self.0.remove(subject);
+    }
+
+    /// The unit of each service.
+    pub(crate) fn names(&self) -> BTreeMap<Subject, String> {
+        self.0.iter().map(|(subject, found)| (subject.clone(), found.unit.clone())).collect()
     }
 
     pub(crate) fn looks(&self) -> impl Iterator<Item = Look> {
@@ -84,7 +128,7 @@ impl FoundUnits {
         let Some(found) = self.0.get(&observation.subject) else { return true };
         let Ok(Facts::Probe(ProbeFacts::Unit(unit))) = &observation.outcome else { return true };
         match found.rule {
-            Rule::Troubled => true,
+            Rule::Troubled | Rule::WasTroubled => true,
             Rule::Cgroup | Rule::Pattern => unit.load != UnitLoad::NotFound,
             Rule::Namesake { pid } => unit.main_pid.is_some_and(|main| u64::from(main) == pid),
         }

@@ -8,11 +8,12 @@ use crate::monitor::control::{Answer, Question};
 use crate::render::Source;
 use crate::render::json;
 use crate::render::why::{self, Chain};
+use crate::state::Store;
 use crate::terminal;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use health_reporter::directory::Environment;
-use healthcheck_core::{SubjectView, Transition};
+use healthcheck_core::{Subject, SubjectView, Transition};
 use jiff::tz::TimeZone;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use tracing::debug;
 const ALIKE: f64 = 0.8;
 /// Names that are told of all that are there.
 const MAX_NAMES: usize = 20;
+/// Transitions that are shown of one subject.
+const MAX_TRANSITIONS: usize = 8;
 
 #[derive(Debug, Args)]
 pub(crate) struct Why {
@@ -55,10 +58,11 @@ impl Why {
 }
 
 /// The last transitions that a monitor left behind.
-///
-/// Seam: `state.db` brings them; until then a direct look knows of no past.
-fn kept_transitions(_state_dir: &Path, _subject: &SubjectView) -> Vec<Transition> {
-    Vec::new()
+fn kept_transitions(state_dir: &Path, view: &SubjectView) -> Vec<Transition> {
+    let subject = Subject::new(view.kind, &view.name);
+    let kept = Store::read_only(state_dir).and_then(|kept| kept.last_transitions(&subject, MAX_TRANSITIONS));
+    let kept = kept.inspect_err(|error| debug!("no past is known: {error}")).unwrap_or_default();
+    kept.into_iter().map(|(_, transition)| transition).collect()
 }
 
 /// Shows the chain on the standard output.

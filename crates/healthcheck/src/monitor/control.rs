@@ -2,15 +2,12 @@
 //!
 //! One line of JSON in, one line of JSON out, closed. Nobody who says nothing, drips, says too much or does not read
 //! holds up anybody else: there is room for few, and who is silent makes room for who speaks.
-#![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
-
 mod door;
 #[cfg(test)]
 pub(crate) mod pretended;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the monitor is about to use it"))]
 pub(crate) use door::serve;
 
 use crate::render::Picture;

@@ -1,7 +1,5 @@
 //! What the run of a process is made of, taken while it lives, and what of that is not the same when it has ended.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
-
 mod argv;
 mod identity;
 mod taking;
@@ -9,7 +7,6 @@ mod taking;
 use super::kernel::OomCounter;
 use super::machine::{self, MayHang};
 use super::paths::leads_below;
-use super::threads::{Unfinished, finish};
 use healthcheck_core::{Change, Part};
 use identity::Identity;
 use jiff::Timestamp;
@@ -19,7 +16,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 use taking::Taking;
-use tokio::time::Instant;
 
 /// What was replaced this long before a run began may well be why it ended.
 const BEFORE_THE_START: Duration = Duration::from_secs(600);
@@ -47,18 +43,6 @@ struct Piece {
 }
 
 impl Footprint {
-    /// The same as `of_process` on a thread of its own: the kernel may let whoever reads a command line wait for the
-    /// process.
-    pub(crate) async fn taken(
-        proc_root: &Path,
-        pid: u32,
-        start_ticks: u64,
-        deadline: Instant,
-    ) -> Result<Self, Unfinished> {
-        let proc_root = proc_root.to_owned();
-        finish(deadline, move || Self::of_process(&proc_root, pid, start_ticks)).await
-    }
-
     /// Whatever may not be read, or lies on a file system that may hang, is left out.
     pub(crate) fn of_process(proc_root: &Path, pid: u32, start_ticks: u64) -> Self {
         Self::with_mounts(proc_root, pid, start_ticks, &machine::may_hang())

@@ -1,7 +1,5 @@
 //! What the journal has of a run that has ended: its last lines, and what systemd wrote of its end.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
-
 mod record;
 
 use super::command;

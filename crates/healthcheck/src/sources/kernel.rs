@@ -1,7 +1,5 @@
 //! The kernel's word that memory ran out: its log, as it is written, and the counters of control groups.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
-
 mod counter;
 mod record;
 

@@ -7,7 +7,7 @@ use super::systemd::Manager;
 use super::threads::{Unfinished, finish};
 use super::{command, connect, file_age, http, limits, matching, zmq};
 use healthcheck_core::{Facts, Observation, ProbeError, ProbeFacts, ProbeKind, Subject, UnitFacts, UnitLoad};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const MAX_COMMANDS: usize = 32;
 const MAX_THREADS: usize = 64;
 /// How long a walk through all processes may take.
 const WALK: Duration = Duration::from_secs(10);
+/// For how long one walk serves looks that are made again and again.
+const LASTING_WALK: Duration = Duration::from_millis(500);
 /// Questions to systemd, or to a container engine, at once.
 const MAX_QUESTIONS: usize = 64;
 /// Connections at once, however many descriptors there may be.
@@ -31,6 +33,7 @@ const MAX_CONNECTIONS: u64 = 4_096;
 const OTHER_DESCRIPTORS: u64 = 256;
 
 /// One look at one subject.
+#[derive(Clone)]
 pub(crate) struct Look {
     pub(crate) subject: Subject,
     pub(crate) ask: Ask,
@@ -38,6 +41,7 @@ pub(crate) struct Look {
 }
 
 /// What is looked at. A URL may have a secret in it, so this is never printed.
+#[derive(Clone)]
 pub(crate) enum Ask {
     Unit(String),
     Container(String),
@@ -67,13 +71,18 @@ impl Ask {
 /// What was found of each pattern.
 type Processes = HashMap<String, Result<ProbeFacts, ProbeError>>;
 
+/// One walk through the processes, and when it began.
+type Walk = (Instant, Rc<OnceCell<Result<Processes, ProbeError>>>);
+
 /// What looks are made with: systemd's manager, where there is one, and whatever is found on the way.
 pub(crate) struct Eyes {
     /// Nothing on a machine without systemd.
     pub(crate) manager: Option<Result<Manager, ProbeError>>,
     is_manager_silent: Cell<bool>,
-    engine: OnceCell<Result<Engine, ProbeError>>,
-    processes: OnceCell<Result<Processes, ProbeError>>,
+    engine: OnceCell<Engine>,
+    walk: RefCell<Option<Walk>>,
+    /// For how long a walk serves whoever asks.
+    walk_holds: Duration,
     commands: Semaphore,
     threads: Semaphore,
     questions: Semaphore,
@@ -101,12 +110,23 @@ impl Eyes {
             manager,
             is_manager_silent: Cell::new(false),
             engine: OnceCell::new(),
-            processes: OnceCell::new(),
+            walk: RefCell::default(),
+            walk_holds: Duration::MAX,
             commands: Semaphore::new(MAX_COMMANDS),
             threads: Semaphore::new(MAX_THREADS),
             questions: Semaphore::new(MAX_QUESTIONS),
             connections: Semaphore::new(connections),
         }
+    }
+
+    /// The same for whoever looks again and again.
+    pub(crate) fn lasting(self) -> Self {
+        Self { walk_holds: LASTING_WALK, ..self }
+    }
+
+    /// Makes one of several looks, whose patterns are known.
+    pub(crate) async fn look_again(&self, look: &Look, patterns: &[String]) -> Observation {
+        self.look_at(look.clone(), patterns).await
     }
 
     /// Makes all looks, and returns what each showed, in no order.
@@ -140,8 +160,7 @@ impl Eyes {
             Ask::Unit(name) => self.unit(name, timeout).await,
             Ask::Container(name) => {
                 let found = || async { Engine::found(&|name| std::env::var_os(name)) };
-                let engine = self.engine.get_or_init(found).await.as_ref();
-                engine.map_err(Clone::clone)?.look(name, timeout).await
+                self.engine.get_or_try_init(found).await?.look(name, timeout).await
             }
             Ask::Process(pattern) => self.processes(pattern, patterns, timeout).await,
             Ask::Command(argv) => command::look(argv, timeout).await,
@@ -179,15 +198,23 @@ impl Eyes {
         // Its own time-out ends the patience of each, not the walk that the others wait for.
         let late =
             |_| ProbeError::of(ProbeKind::Process, format!("not seen within {} ms", timeout.as_millis()));
-        let walk = self.processes.get_or_init(|| walk(patterns.to_vec(), WALK));
+        let shared = self.shared_walk();
+        let walk = shared.get_or_init(|| walk(patterns.to_vec(), WALK));
         let found =
             tokio::time::timeout(timeout, walk).await.map_err(late)?.as_ref().map_err(Clone::clone)?;
         let missing = || ProbeError::of(ProbeKind::Process, "the processes were not walked through for it");
         found.get(pattern).cloned().unwrap_or_else(|| Err(missing()))
     }
+
+    fn shared_walk(&self) -> Rc<OnceCell<Result<Processes, ProbeError>>> {
+        let mut walk = self.walk.borrow_mut();
+        walk.take_if(|(began, _)| began.elapsed() > self.walk_holds);
+        Rc::clone(&walk.get_or_insert_with(|| (Instant::now(), Rc::default())).1)
+    }
 }
 
-fn patterns(looks: &[Look]) -> Vec<String> {
+/// The patterns of processes that looks look for.
+pub(crate) fn patterns(looks: &[Look]) -> Vec<String> {
     let mut patterns: Vec<String> = looks.iter().filter_map(Look::pattern).map(str::to_owned).collect();
     patterns.sort_unstable();
     patterns.dedup();

@@ -31,7 +31,7 @@ const MAX_ORDINARY_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
     /// Directories that could not be opened, and why.
-    unopened_dirs: Vec<(PathBuf, io::Error)>,
+    pub(crate) unopened_dirs: Vec<(PathBuf, io::Error)>,
     /// Names that are no service's, escaped for showing, and how many there are.
     pub(crate) rejected: Vec<String>,
     pub(crate) rejected_count: usize,
@@ -225,7 +225,7 @@ impl Eyes<'_> {
     }
 }
 
-fn file_system(directory: &Directory) -> FileSystem {
+pub(super) fn file_system(directory: &Directory) -> FileSystem {
     let Ok(stat) = rustix::fs::fstatvfs(directory.as_fd()) else { return FileSystem::Free };
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return FileSystem::ReadOnly;
@@ -236,7 +236,7 @@ fn file_system(directory: &Directory) -> FileSystem {
 }
 
 /// Whether its process ended and its report, as it was read before, has no goodbye.
-fn has_died(facts: &ServiceFacts) -> bool {
+pub(crate) fn has_died(facts: &ServiceFacts) -> bool {
     let Ok(file) = &facts.report else { return false };
     let is_gone = match &facts.process {
         ProcessSight::NotLooked(_) => false,
@@ -260,7 +260,7 @@ fn absent(name: &str) -> Observation {
 }
 
 /// The report of a service that nobody could look for.
-fn not_looked_for(name: &str, dir: &Path, error: &io::Error) -> Observation {
+pub(crate) fn not_looked_for(name: &str, dir: &Path, error: &io::Error) -> Observation {
     let problem = ProbeError::new(format!("cannot read {}: {error}", dir.display()));
     Observation { subject: Subject::service(name), outcome: Err(problem), took: Duration::ZERO }
 }

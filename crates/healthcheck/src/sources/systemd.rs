@@ -2,10 +2,13 @@
 
 mod cgroup;
 mod door;
+pub(crate) mod follow;
 mod peer;
 mod properties;
 
 pub(crate) use cgroup::unit_of_process;
+#[expect(unused_imports, reason = "the monitor is about to use it")]
+pub(crate) use follow::{News, Wanted, follow};
 
 use door::{Door, Environment};
 use healthcheck_core::{ProbeError, ProbeKind, UnitActive, UnitFacts, UnitLoad};
@@ -17,6 +20,8 @@ use zbus::{Connection, OwnedObjectPath, fdo};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "/org/freedesktop/systemd1";
+const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// More bad units than anybody reads; a machine that has them is bad enough with these.
 const MAX_TROUBLED: usize = 256;
 /// Services that are asked whether it is for the first time that they are started.
@@ -99,35 +104,43 @@ impl Manager {
 
     /// The unit of this name, which is a service unless it says otherwise; one that does not exist is a fact.
     pub(crate) async fn unit(&self, name: &str, patience: Duration) -> Result<UnitFacts, ProbeError> {
-        let name = full_name(name);
-        if !is_unit_name(&name) {
-            return Ok(not_found(&name));
+        let unit = self.look(&full_name(name), patience).await;
+        unit.map_err(|trouble| self.unavailable(&trouble, patience))
+    }
+
+    async fn look(&self, name: &str, patience: Duration) -> Result<UnitFacts, Trouble> {
+        if !is_unit_name(name) {
+            return Ok(not_found(name));
         }
-        let path = format!("{MANAGER}/unit/{}", path_label(&name));
-        let properties = "org.freedesktop.DBus.Properties";
+        let path = format!("{MANAGER}/unit/{}", path_label(name));
         // An empty interface is all of them; to ask for a unit by its path loads it, as LoadUnit does.
-        let reply = self.call(&path, properties, "GetAll", &"", patience).await;
-        match reply {
-            Ok(reply) => self.facts(&name, &reply),
-            Err(Trouble::Refused(fdo::Error::InvalidArgs(_))) => Ok(not_found(&name)),
-            Err(trouble) => Err(self.unavailable(&trouble, patience)),
+        match self.call(&path, PROPERTIES, "GetAll", &"", patience).await {
+            Ok(reply) => self.facts(name, &reply),
+            Err(trouble) if trouble.is(|error| matches!(error, fdo::Error::InvalidArgs(_))) => {
+                Ok(not_found(name))
+            }
+            Err(trouble) => Err(trouble),
         }
     }
 
-    fn facts(&self, name: &str, reply: &Message) -> Result<UnitFacts, ProbeError> {
+    fn facts(&self, name: &str, reply: &Message) -> Result<UnitFacts, Trouble> {
         let body = reply.body();
-        let shown =
-            body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
+        let shown = body.deserialize().map_err(|_| Trouble::Nonsense)?;
         Ok(Properties::new(shown).unit(name, Clock::now(), self.default_owner))
     }
 
     /// The names of all units that failed, or that are started again and again.
     pub(crate) async fn troubled(&self, patience: Duration) -> Result<Vec<String>, ProbeError> {
+        let names = self.list_troubled(patience).await;
+        names.map_err(|trouble| self.unavailable(&trouble, patience))
+    }
+
+    async fn list_troubled(&self, patience: Duration) -> Result<Vec<String>, Trouble> {
         let deadline = Instant::now() + patience;
         let (mut names, starting) = self.bad_or_starting(patience).await?;
         for name in starting {
             // One that cannot be asked is looked at like the bad ones: that tells why.
-            let unit = self.unit(&name, deadline.saturating_duration_since(Instant::now())).await;
+            let unit = self.look(&name, deadline.saturating_duration_since(Instant::now())).await;
             if !unit.is_ok_and(|unit| unit.restarts == 0) {
                 names.push(name);
             }
@@ -138,14 +151,11 @@ impl Manager {
     }
 
     /// The units that are bad whatever else there is to them, and the services that are just being started.
-    async fn bad_or_starting(&self, patience: Duration) -> Result<(Vec<String>, Vec<String>), ProbeError> {
-        let manager = "org.freedesktop.systemd1.Manager";
+    async fn bad_or_starting(&self, patience: Duration) -> Result<(Vec<String>, Vec<String>), Trouble> {
         let states = ["failed", "activating"].as_slice();
-        let reply = self.call(MANAGER, manager, "ListUnitsFiltered", &states, patience).await;
-        let reply = reply.map_err(|trouble| self.unavailable(&trouble, patience))?;
+        let reply = self.call(MANAGER, MANAGER_INTERFACE, "ListUnitsFiltered", &states, patience).await?;
         let body = reply.body();
-        let units: Vec<Listed<'_>> =
-            body.deserialize().map_err(|_| self.unavailable_because("answers what systemd does not"))?;
+        let units: Vec<Listed<'_>> = body.deserialize().map_err(|_| Trouble::Nonsense)?;
         let bad = units.iter().filter(|unit| is_bad(unit)).map(listed_name).collect();
         let starting = units.iter().filter(|unit| !is_bad(unit) && is_service(unit));
         Ok((bad, starting.take(MAX_STARTING).map(listed_name).collect()))
@@ -165,8 +175,7 @@ impl Manager {
         let call = self.connection.call_method(self.destination, path, Some(interface), method, body);
         match timeout(patience, call).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(zbus::Error::FDO(error))) => Err(Trouble::Refused(*error)),
-            Ok(Err(error)) => Err(Trouble::Broken(error)),
+            Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Trouble::Silent),
         }
     }
@@ -176,6 +185,7 @@ impl Manager {
             Trouble::Silent => format!("did not answer within {patience:?}"),
             Trouble::Refused(error) => format!("refuses to tell: {error}"),
             Trouble::Broken(error) => format!("cannot be asked: {error}"),
+            Trouble::Nonsense => "answers what systemd does not".to_owned(),
         })
     }
 
@@ -188,9 +198,27 @@ impl Manager {
 /// Why a question has no answer.
 #[derive(Debug)]
 enum Trouble {
-    Refused(fdo::Error),
+    /// It is answered: with an error.
+    Refused(zbus::Error),
+    /// The connection is of no use.
     Broken(zbus::Error),
     Silent,
+    Nonsense,
+}
+
+impl From<zbus::Error> for Trouble {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::FDO(_) | zbus::Error::MethodError(..) => Self::Refused(error),
+            other => Self::Broken(other),
+        }
+    }
+}
+
+impl Trouble {
+    fn is(&self, which: impl Fn(&fdo::Error) -> bool) -> bool {
+        matches!(self, Self::Refused(zbus::Error::FDO(error)) if which(error))
+    }
 }
 
 /// What `ListUnits` says of a unit: name, description, load state, active state, sub-state, the unit that it
@@ -199,7 +227,11 @@ type Listed<'m> =
     (&'m str, &'m str, &'m str, &'m str, &'m str, &'m str, OwnedObjectPath, u32, &'m str, OwnedObjectPath);
 
 fn is_bad((_, _, _, active, sub, ..): &Listed<'_>) -> bool {
-    *active == "failed" || sub.starts_with("auto-restart")
+    is_trouble(active, sub)
+}
+
+fn is_trouble(active: &str, sub: &str) -> bool {
+    active == "failed" || sub.starts_with("auto-restart")
 }
 
 fn is_service((name, ..): &Listed<'_>) -> bool {

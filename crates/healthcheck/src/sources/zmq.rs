@@ -2,16 +2,11 @@
 
 mod echo;
 mod handshake;
-#[cfg_attr(not(test), expect(dead_code, reason = "who listens is the monitor, which does not exist yet"))]
 mod listener;
 mod reach;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "who listens is the monitor, which does not exist yet")
-)]
 pub(crate) use listener::Listener;
 
 use healthcheck_core::{ProbeError, ProbeFacts, ProbeKind, ZmqFacts, ZmqSight};

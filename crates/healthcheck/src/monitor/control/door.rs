@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
 const MAX_CONNECTIONS: usize = 16;
@@ -19,6 +19,9 @@ const MAX_OF_A_STRANGER: usize = 8;
 const MAX_QUESTION_BYTES: usize = 4 * 1024;
 const QUESTION_WITHIN: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// After an answer to a stranger the next one comes no sooner than so many times as long as that took: whoever asks
+/// without an end gets a fifth of the monitor's time, and judging the rest.
+const REST: u32 = 4;
 /// Without a descriptor for one more connection there may be one a little later.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 const ROOT: u32 = 0;
@@ -31,7 +34,8 @@ pub(crate) async fn serve(listener: Listener, asked: mpsc::Sender<Asked>) {
         Ok(socket) => socket,
         Err(error) => return debug!("{} is not served: {error}", listener.path.display()),
     };
-    let mut door = Door { asked, inside: Vec::with_capacity(MAX_CONNECTIONS), count: 0 };
+    let pace = Arc::new(Mutex::new(Instant::now()));
+    let mut door = Door { asked, pace, inside: Vec::with_capacity(MAX_CONNECTIONS), count: 0 };
     loop {
         match socket.accept().await.and_then(|(stream, _)| door.let_in(stream)) {
             Ok(()) => {}
@@ -45,6 +49,8 @@ pub(crate) async fn serve(listener: Listener, asked: mpsc::Sender<Asked>) {
 
 struct Door {
     asked: mpsc::Sender<Asked>,
+    /// When the next question of a stranger may be passed on.
+    pace: Arc<Mutex<Instant>>,
     inside: Vec<Guest>,
     count: u64,
 }
@@ -93,8 +99,13 @@ impl Door {
         if begun.contains(&b'\n') {
             stage.set(Stage::WAITS);
         }
-        let visit =
-            Visit { stream, stage: Arc::clone(&stage), may_change: is_trusted, asked: self.asked.clone() };
+        let visit = Visit {
+            stream,
+            stage: Arc::clone(&stage),
+            may_change: is_trusted,
+            asked: self.asked.clone(),
+            pace: (!is_trusted).then(|| Arc::clone(&self.pace)),
+        };
         let task = tokio::spawn(visit.attend(begun)).abort_handle();
         self.count += 1;
         self.inside.push(Guest { number: self.count, uid, is_trusted, stage, task });
@@ -131,6 +142,8 @@ struct Visit {
     stage: Arc<Stage>,
     may_change: bool,
     asked: mpsc::Sender<Asked>,
+    /// Of strangers only.
+    pace: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Visit {
@@ -167,10 +180,20 @@ impl Visit {
     }
 
     async fn answer(&self, question: Question) -> String {
-        let may_change = self.may_change;
-        if question.changes() && !may_change {
+        if question.changes() && !self.may_change {
             return Answer::refused("only root and the monitor's own user may change anything").line();
         }
+        let Some(pace) = &self.pace else { return self.pass_on(question).await };
+        let mut next = pace.lock().await;
+        sleep_until(*next).await;
+        let started = Instant::now();
+        let answer = self.pass_on(question).await;
+        *next = Instant::now() + started.elapsed() * REST;
+        answer
+    }
+
+    async fn pass_on(&self, question: Question) -> String {
+        let may_change = self.may_change;
         let (reply, answer) = oneshot::channel();
         let passed_on = self.asked.send(Asked { question, may_change, reply }).await.is_ok();
         let answer = if passed_on { answer.await.ok() } else { None };

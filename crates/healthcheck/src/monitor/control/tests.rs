@@ -236,6 +236,28 @@ syswrite(STDOUT, "there\n"); <STDIN>;"#;
     assert!(crowd.wait().unwrap().success());
 }
 
+/// Whoever asks without an end gets only a part of the monitor's time.
+#[test]
+fn judging_is_not_held_up_by_strangers_who_ask_and_ask() {
+    const ASKS: &str = r#"use IO::Socket::UNIX; use Time::HiRes qw(time); my $end = time + 1; my $n = 0;
+while (time < $end) {
+  my $s = IO::Socket::UNIX->new($ARGV[0]) or die $!;
+  $s->syswrite("{\"ask\":\"snapshot\"}\n"); $n++ if <$s>;
+}
+print $n;"#;
+    let monitor = Pretended::answering(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        Some(Answer::Done.line())
+    });
+    let asks = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "perl", "-e", ASKS];
+    let output = Command::new("setpriv").args(asks).arg(monitor.path()).output().unwrap();
+    let answered: u32 = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    assert!((2..40).contains(&answered), "{answered} answers of 10 ms in a second");
+    let started = Instant::now();
+    (0..5).for_each(|_| monitor.assert_answers_soon());
+    assert!(started.elapsed() < Duration::from_millis(200) * 5, "its own user need not wait");
+}
+
 #[test]
 fn a_dead_socket_is_replaced_a_living_one_and_other_files_are_not() {
     let dir = tempfile::tempdir().unwrap();

@@ -154,7 +154,8 @@ impl Server {
     }
 
     fn is_told(&mut self, word: &str) {
-        writeln!(self.0.stdin.as_mut().unwrap(), "{word}").unwrap();
+        // In one piece, as it is read.
+        self.0.stdin.as_mut().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
     }
 }
 

@@ -9,6 +9,10 @@ use zbus::Variant;
 /// Longer than any word of systemd.
 const MAX_WORD: usize = 64;
 const MAX_STATUS: usize = 512;
+const MAX_FILES: usize = 16;
+/// A path that is longer is left out: half of it would be another one.
+const MAX_PATH: usize = 512;
+const INVOCATION_BYTES: usize = 16;
 const NO_USER: u64 = 0xffff_ffff;
 
 /// The clock of systemd's time stamps. It stands still while the machine is suspended.
@@ -64,6 +68,8 @@ impl<'m> Properties<'m> {
             watchdog: self.micros("WatchdogUSec"),
             file_state: self.bounded_word("UnitFileState"),
             owner_uid: self.owner(default_owner),
+            files: self.files(),
+            invocation_id: self.invocation_id(),
         }
     }
 
@@ -152,6 +158,32 @@ impl<'m> Properties<'m> {
             _ if self.word("User").is_empty() => default_owner,
             _ => uid_of(self.word("User")),
         }
+    }
+
+    /// Each run has its own; a unit that was never started has none.
+    fn invocation_id(&self) -> Option<String> {
+        let Variant::Array(bytes) = self.0.get("InvocationID")? else { return None };
+        let digits = |byte: &Variant<'_>| match byte {
+            Variant::U8(byte) => Some(format!("{byte:02x}")),
+            _ => None,
+        };
+        let id = bytes.inner().iter().take(INVOCATION_BYTES + 1).map(digits).collect::<Option<String>>()?;
+        (id.len() == INVOCATION_BYTES * 2).then_some(id)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let drop_ins = match self.0.get("DropInPaths") {
+            Some(Variant::Array(paths)) => paths.inner(),
+            _ => &[],
+        };
+        let drop_ins = drop_ins.iter().map(|path| match path {
+            Variant::Str(path) => path.as_str(),
+            _ => "",
+        });
+        let paths = std::iter::once(self.word("FragmentPath")).chain(drop_ins);
+        let paths = paths.chain([self.word("SourcePath")]);
+        let whole = paths.filter(|path| path.starts_with('/') && path.len() <= MAX_PATH);
+        whole.take(MAX_FILES).map(str::to_owned).collect()
     }
 
     fn is_set(&self, key: &str) -> bool {

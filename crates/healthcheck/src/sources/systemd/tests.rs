@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use zbus::Variant;
 
+mod followed;
 #[path = "../../../../../tests/support/patience.rs"]
 mod patience;
 mod real;
@@ -157,6 +158,10 @@ mod facts {
             ("WatchdogUSec", Variant::new(u64::MAX)),
             ("UID", Variant::new(u32::MAX)),
             ("User", Variant::new("")),
+            ("FragmentPath", Variant::new("/etc/systemd/system/camera.service")),
+            ("DropInPaths", Variant::new(vec!["/run/systemd/system/camera.service.d/a.conf"])),
+            ("SourcePath", Variant::new("")),
+            ("InvocationID", Variant::new(vec![0xa0_u8; 16])),
         ])
     }
 
@@ -182,6 +187,23 @@ mod facts {
         assert_eq!((facts.memory_bytes, facts.cpu_s, facts.watchdog), (None, Some(1.5), None));
         assert_eq!((facts.status_text, facts.file_state.as_str()), (None, "enabled"));
         assert_eq!(facts.owner_uid, Some(0));
+    }
+
+    #[test]
+    fn a_unit_names_its_files_and_its_run() {
+        let facts = facts(killed());
+        let files = ["/etc/systemd/system/camera.service", "/run/systemd/system/camera.service.d/a.conf"];
+        assert_eq!((facts.files.as_slice(), facts.invocation_id), (&files.map(str::to_owned)[..], some_id()));
+        let many = vec![format!("/{}", "x".repeat(511)); 100];
+        assert_eq!(with([("DropInPaths", Variant::new(many))]).files.len(), 16);
+        let bad = vec![format!("/{}", "x".repeat(512)), "relative".to_owned(), String::new()];
+        assert_eq!(with([("DropInPaths", Variant::new(bad))]).files.len(), 1);
+        let id = |bytes: Vec<u8>| with([("InvocationID", Variant::new(bytes))]).invocation_id;
+        assert_eq!((id(vec![]), id(vec![1; 15]), id(vec![1; 100_000])), (None, None, None));
+    }
+
+    fn some_id() -> Option<String> {
+        Some("a0".repeat(16))
     }
 
     #[test]
@@ -274,6 +296,7 @@ mod facts {
         let none = facts(HashMap::new());
         assert_eq!((none.name.as_str(), none.main_pid, none.exit), ("camera", None, None));
         assert!(!none.was_active && !none.is_restarted && none.since.is_none());
+        assert!(none.files.is_empty() && none.invocation_id.is_none());
         for value in [Variant::new(true), Variant::new("x"), Variant::new(vec!["x"]), Variant::new(-1_i64)] {
             let keys = killed().into_keys().map(|key| (key, value.try_clone().unwrap()));
             let facts = facts(keys.collect());

@@ -1,0 +1,87 @@
+//! What the monitor answers to other commands, and what it says of itself.
+
+use super::Monitor;
+use super::control::{Answer, Asked, Question};
+use crate::commands::snapshot::remarks_of;
+use crate::render::why::{self, Chain};
+use crate::render::{Mode, Picture, Source};
+use crate::sources::machine;
+use healthcheck_core::{Snapshot, Subject, SubjectView, Transition};
+
+/// Transitions that are shown of one subject.
+const LAST: usize = 8;
+
+impl Monitor {
+    pub(super) fn answer(&mut self, asked: Asked) {
+        let answer = match asked.question {
+            Question::Snapshot => Answer::Snapshot(Box::new(self.picture())),
+            Question::Why { service } => self.why(&service),
+            Question::Forget { .. } | Question::Reload if !asked.may_change => {
+                Answer::refused("only root and the monitor's own user may change anything")
+            }
+            Question::Forget { service } => self.forget_known(&service),
+            Question::Reload => {
+                self.inputs.reload.notify_one();
+                Answer::Done
+            }
+        };
+        // Ten thousand services take their time to be written down. Whoever asked may have gone.
+        tokio::task::spawn_blocking(move || asked.reply.send(answer.line()));
+    }
+
+    /// Everything that is known, at this instant.
+    fn picture(&self) -> Picture {
+        let (now, policy) = (self.now(), &self.settings.policy);
+        let snapshot = Snapshot::of(&self.state, &now, policy);
+        let nothing_found = snapshot.has_nothing_to_judge();
+        Picture {
+            source: Source::Monitor { pid: std::process::id() },
+            host: machine::host_name(),
+            project: self.settings.config.project.clone(),
+            mode: if self.settings.bus.is_some() { Mode::Systemd } else { Mode::Processes },
+            snapshot,
+            resources: self.resources.clone(),
+            limits: policy.limits.clone(),
+            remarks: remarks_of(self.desk.remarks(), &self.settings.dirs, nothing_found),
+        }
+    }
+
+    fn why(&self, name: &str) -> Answer {
+        let snapshot = self.picture().snapshot;
+        let chain = Chain::of(&snapshot, name, |view| self.last_transitions(view));
+        chain.map_or_else(
+            || Answer::Unknown { names: why::names(&snapshot) },
+            |chain| Answer::Why(Box::new(chain)),
+        )
+    }
+
+    fn last_transitions(&self, view: &SubjectView) -> Vec<Transition> {
+        let subject = Subject::new(view.kind, &view.name);
+        let kept = self.ledger.store().last_transitions(&subject, LAST).unwrap_or_default();
+        kept.into_iter().map(|(_, transition)| transition).collect()
+    }
+
+    fn forget_known(&mut self, name: &str) -> Answer {
+        let subject = Subject::service(name);
+        if !self.forget(&subject) {
+            return Answer::Unknown { names: why::names(&self.picture().snapshot) };
+        }
+        self.desk.forget(name);
+        self.look_at_everything();
+        Answer::Done
+    }
+
+    /// One line for each source and each sink, into our own report.
+    pub(super) fn tell_own_health(&self) {
+        let own = &self.own;
+        let watched = format!("{} subjects", self.state.len());
+        own.tell("reports", self.desk.problems().first().map(String::as_str), &watched);
+        own.tell("processes", self.runs.problem(), "their ends are waited for");
+        own.tell("state_db", self.ledger.problem().as_deref(), "kept");
+        own.tell("stdout", self.voice.problem().as_deref(), "read");
+        if self.settings.bus.is_some() {
+            own.tell("systemd", self.units_problem.as_deref(), "followed");
+        }
+        own.tell("loop", self.last_error.as_deref(), "goes round");
+    }
+}

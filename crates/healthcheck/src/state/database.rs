@@ -1,0 +1,170 @@
+//! The connection: how it is opened, checked and written through.
+
+use super::Keeping;
+use super::place::{companion_of, printable};
+use super::reader::Reader;
+use super::rows::{self, Loaded, Unloadable};
+use super::schema;
+use super::trouble::Trouble;
+use healthcheck_core::State;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, FileControl, OpenFlags, TransactionBehavior};
+use std::path::Path;
+use std::time::Duration;
+
+/// Whoever else holds the database is not waited for longer: there is more to watch.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+/// A database up to this size is checked as a whole each time it is opened, a larger one where the state is.
+const CHECKED_BYTES: u64 = 4 * 1024 * 1024;
+const STATEMENTS_CACHED: usize = 24;
+/// `synchronous = FULL` costs a flush each commit, and is set for each connection; so is all that bounds the memory.
+const SETTINGS: &str = "
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -512;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 2000;
+    PRAGMA journal_size_limit = 8388608;
+";
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    PowerFailure,
+    Kill,
+}
+
+/// What was found in the state directory.
+pub(super) struct Opened {
+    pub(super) keeping: Keeping,
+    pub(super) state: State,
+    /// What was not found any more.
+    pub(super) lost: Option<String>,
+}
+
+/// Opens the database whose file is there, empty or not, and reads the state.
+pub(super) fn open(path: &Path) -> Result<Opened, Trouble> {
+    let len = path.metadata().map_or(0, |metadata| metadata.len());
+    if len == 0 && companion_of(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(Trouble::Damage("it is empty, its log is not".to_owned()));
+    }
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    match prepare(&mut connection, len) {
+        Ok(None) => load(connection, path),
+        Ok(Some(newer)) => Ok(untouched(path, &newer, connection)),
+        Err(trouble) => {
+            abandon(connection);
+            Err(trouble)
+        }
+    }
+}
+
+/// Opens without following a link, and without writing anything.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(connection)
+}
+
+/// The newer version, if it is one.
+fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trouble> {
+    let version = schema::version(connection)?;
+    if version > schema::newest() {
+        return Ok(Some(format!("schema {version}, this one knows {}", schema::newest())));
+    }
+    connection.execute_batch(SETTINGS)?;
+    // Where there can be no log, as on a network file system, its place is taken by a slower journal.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    if version > 0 {
+        check(connection, len)?;
+    }
+    schema::migrate(connection, version)?;
+    rows::check_statements(connection)?;
+    schema::check_counters(connection)?;
+    Ok(None)
+}
+
+fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
+    let tables = if len <= CHECKED_BYTES { &["1"][..] } else { &["meta", "subjects", "gaps"] };
+    for table in tables {
+        let word: String =
+            connection.query_row(&format!("PRAGMA quick_check({table})"), [], |row| row.get(0))?;
+        if word != "ok" {
+            return Err(Trouble::Damage(word.lines().take(2).collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(())
+}
+
+fn load(connection: Connection, path: &Path) -> Result<Opened, Trouble> {
+    match rows::state(&connection) {
+        Ok(Loaded { state, unreadable }) => {
+            let told = || format!("{}: {unreadable} records cannot be read, they are lost", printable(path));
+            let lost = (unreadable > 0).then(told);
+            Ok(Opened { keeping: Keeping::InDatabase(connection), state, lost })
+        }
+        Err(Unloadable::Newer(newer)) => Ok(untouched(path, &newer.to_string(), connection)),
+        Err(Unloadable::Damaged) => {
+            abandon(connection);
+            Err(Trouble::Damage(Unloadable::Damaged.to_string()))
+        }
+        Err(Unloadable::Database(error)) => {
+            abandon(connection);
+            Err(error.into())
+        }
+    }
+}
+
+/// A newer program only added to what we know, so that much can be read.
+fn untouched(path: &Path, newer: &str, connection: Connection) -> Opened {
+    abandon(connection);
+    let known = Reader::at(path).ok();
+    let state = known.as_ref().and_then(|reader| reader.state().ok()).unwrap_or_default();
+    let path = printable(path);
+    let reason = format!(
+        "{path} was made by a newer healthcheck ({newer}): it is watched on without being kept; update this program"
+    );
+    Opened { keeping: Keeping::Untouched { known, reason }, state, lost: None }
+}
+
+/// Does the work in one transaction, which is on the disk afterwards where that is wanted.
+pub(super) fn transact<T>(
+    connection: &mut Connection,
+    durability: Durability,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    if durability == Durability::Kill {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
+    let outcome =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        });
+    if durability == Durability::Kill {
+        connection.pragma_update(None, "synchronous", "FULL")?;
+    }
+    outcome
+}
+
+/// Moves what is in the log into the database, as far as nobody reads it.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+/// Whether the file is no longer the one at its path.
+pub(super) fn is_gone(connection: &Connection) -> bool {
+    let mut is_gone = 0;
+    connection.file_control(None::<&str>, FileControl::HasMoved(&mut is_gone)).is_ok() && is_gone != 0
+}
+
+/// Closes a connection and changes nothing more on the disk.
+pub(super) fn abandon(connection: Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(connection);
+}

@@ -1,0 +1,277 @@
+//! The state directory: taken by one process, and believed only where no stranger can have put anything into it.
+
+use jiff::Timestamp;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LOCK: &str = "monitor.lock";
+const DATABASE: &str = "state.db";
+/// What belongs to a database beside its own file.
+pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+const ROOT: u32 = 0;
+const OURS_ALONE: u32 = 0o700;
+const WRITABLE_BY_ALL: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+/// The group of the service may ask why.
+const DATABASE_MODE: u32 = 0o640;
+const LOCK_MODE: u32 = 0o644;
+const MAX_HOLDER_BYTES: u64 = 256;
+const LOCK_ATTEMPTS: u32 = 20;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
+/// The state directory, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: PathBuf,
+    owner_uid: u32,
+    // It ends with its holder, however that ends.
+    lock: OwnedFd,
+}
+
+/// Why a directory is not ours.
+#[derive(Debug)]
+pub(super) enum Untaken {
+    Not(OpenError),
+    /// It may pass.
+    NotNow(String),
+}
+
+impl fmt::Display for Untaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Not(error) => error.fmt(f),
+            Self::NotNow(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl From<OpenError> for Untaken {
+    fn from(error: OpenError) -> Self {
+        Self::Not(error)
+    }
+}
+
+impl Place {
+    /// Makes the directory if it is not there, looks whether it can be believed, and locks it.
+    pub(super) fn take(given: &Path) -> Result<Self, Untaken> {
+        let not_now = |error: io::Error| Untaken::NotNow(unwritable(given, &error));
+        DirBuilder::new().recursive(true).mode(OURS_ALONE).create(given).map_err(not_now)?;
+        let dir = fs::canonicalize(given).map_err(not_now)?;
+        let metadata = fs::metadata(&dir).map_err(not_now)?;
+        refuse_directory(&dir, &metadata)?;
+        let owner_uid = metadata.uid();
+        let lock = lock(given, &dir, owner_uid)?;
+        Ok(Self { dir, owner_uid, lock })
+    }
+
+    /// Whether the lock is still where another monitor looks for it.
+    pub(super) fn is_held(&self) -> bool {
+        let (Ok(ours), Ok(there)) = (rustix::fs::fstat(&self.lock), self.dir.join(LOCK).metadata()) else {
+            return false;
+        };
+        (ours.st_dev, ours.st_ino) == (there.dev(), there.ino())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        database_in(&self.dir)
+    }
+
+    /// Makes the file of the database if it is not there, and looks whether it and its companions can be believed.
+    pub(super) fn prepare_database(&self) -> Result<(), Untaken> {
+        let path = self.database();
+        for companion in COMPANIONS {
+            self.examine(&companion_of(&path, companion))?;
+        }
+        let not_now = |error: io::Error| Untaken::NotNow(unwritable(&path, &error));
+        let Some(metadata) = self.examine(&path)? else {
+            return make_file(&path).map_err(not_now);
+        };
+        if metadata.mode() & 0o007 != 0 {
+            // By its path: closing a descriptor of ours would take SQLite's locks away.
+            fs::set_permissions(&path, Permissions::from_mode(DATABASE_MODE)).map_err(not_now)?;
+        }
+        Ok(())
+    }
+
+    /// What is at a path, if anything is, and nobody else can have put it there.
+    fn examine(&self, path: &Path) -> Result<Option<Metadata>, Untaken> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Untaken::NotNow(unwritable(path, &error))),
+        };
+        refuse_file(path, &metadata, self.owner_uid)?;
+        Ok(Some(metadata))
+    }
+}
+
+pub(super) fn database_in(dir: &Path) -> PathBuf {
+    dir.join(DATABASE)
+}
+
+pub(super) fn companion_of(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    let cure = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its file system",
+        ErrorKind::ReadOnlyFilesystem => "make its file system writable, or set STATE_DIRECTORY",
+        _ => "make it a directory that this user can write to, or set STATE_DIRECTORY",
+    };
+    format!("{}: {error}: {cure}", printable(path))
+}
+
+fn refuse_directory(dir: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+    let us = rustix::process::geteuid().as_raw();
+    let refused = |problem: String, cure| Err(OpenError::refused(dir, problem, cure));
+    if !metadata.is_dir() {
+        return refused("is not a directory".to_owned(), "remove it, or set STATE_DIRECTORY");
+    }
+    if us != ROOT && ![ROOT, us].contains(&metadata.uid()) {
+        let problem = format!("belongs to uid {}", metadata.uid());
+        return refused(problem, "chown it to the user of the monitor, or set STATE_DIRECTORY");
+    }
+    if metadata.mode() & WRITABLE_BY_ALL != 0 && metadata.mode() & STICKY == 0 {
+        let problem = format!("can be written by everybody (mode {:03o})", metadata.mode() & 0o777);
+        return refused(problem, "chmod o-w it, or set STATE_DIRECTORY");
+    }
+    Ok(())
+}
+
+/// A link, or a second name for a file, may lead to somebody else's file.
+fn refuse_file(path: &Path, metadata: &Metadata, owner_of_directory: u32) -> Result<(), OpenError> {
+    let us = rustix::process::geteuid().as_raw();
+    let problem = if !metadata.is_file() {
+        "is not a regular file".to_owned()
+    } else if metadata.nlink() > 1 {
+        "has a second name".to_owned()
+    } else if ![ROOT, us, owner_of_directory].contains(&metadata.uid()) {
+        format!("belongs to uid {}", metadata.uid())
+    } else {
+        return Ok(());
+    };
+    Err(OpenError::refused(path, problem, "remove it"))
+}
+
+fn make_file(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(DATABASE_MODE);
+    let file = rustix::fs::open(path, flags, mode)?;
+    // The umask took from the mode what it liked.
+    Ok(rustix::fs::fchmod(&file, mode)?)
+}
+
+/// Who has the directory, as it is written into the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) pid: u32,
+    pub(crate) since: Timestamp,
+}
+
+fn lock(given: &Path, dir: &Path, owner_uid: u32) -> Result<OwnedFd, Untaken> {
+    let path = dir.join(LOCK);
+    let mut file = File::from(open_lock(&path)?);
+    let not_now = |error: io::Error| Untaken::NotNow(unwritable(&path, &error));
+    refuse_file(&path, &file.metadata().map_err(not_now)?, owner_uid)?;
+    match try_lock(&file) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(OpenError::Held { dir: given.to_owned(), holder: holder(&file) }.into());
+        }
+        Err(errno) => return Err(not_now(errno.into())),
+    }
+    // What counts is the lock; on a full disk it does not say whose it is.
+    let _ = sign(&mut file);
+    Ok(file.into())
+}
+
+/// A child that the former holder was starting when it ended has the lock until it executes its own program.
+fn try_lock(file: &File) -> rustix::io::Result<()> {
+    let mut attempts = 1..LOCK_ATTEMPTS;
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if attempts.next().is_some() => std::thread::sleep(BETWEEN_ATTEMPTS),
+            other => return other,
+        }
+    }
+}
+
+fn open_lock(path: &Path) -> Result<OwnedFd, Untaken> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(LOCK_MODE));
+    opened.map_err(|errno| match errno {
+        Errno::LOOP => OpenError::refused(path, "is a symbolic link".to_owned(), "remove it").into(),
+        other => Untaken::NotNow(unwritable(path, &other.into())),
+    })
+}
+
+fn holder(file: &File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(MAX_HOLDER_BYTES).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    let holder = Holder { pid: std::process::id(), since: Timestamp::now() };
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", serde_json::to_string(&holder)?)
+}
+
+/// Why the state directory cannot be taken, and will not be unless somebody does something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OpenError {
+    /// Another monitor has it.
+    Held { dir: PathBuf, holder: Option<Holder> },
+    /// A stranger could have put something into it.
+    Refused { path: PathBuf, problem: String, cure: &'static str },
+}
+
+impl OpenError {
+    fn refused(path: &Path, problem: String, cure: &'static str) -> Self {
+        Self::Refused { path: path.to_owned(), problem, cure }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { dir, holder: Some(Holder { pid, since }) } => {
+                let dir = printable(dir);
+                write!(
+                    f,
+                    "another monitor, pid {pid} since {since:.0}, holds {dir}: stop it, or set STATE_DIRECTORY"
+                )
+            }
+            Self::Held { dir, holder: None } => {
+                write!(f, "another monitor holds {}: stop it, or set STATE_DIRECTORY", printable(dir))
+            }
+            Self::Refused { path, problem, cure } => {
+                write!(f, "{}: not used: {problem}: {cure}", printable(path))
+            }
+        }
+    }
+}
+
+/// A path on one line: plain where it can be.
+pub(super) fn printable(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
+}

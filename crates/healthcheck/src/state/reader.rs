@@ -1,0 +1,128 @@
+//! What is kept, for whoever only wants to know.
+
+use super::database::{abandon, connect};
+use super::place::{companion_of, database_in, printable};
+use super::rows;
+use healthcheck_core::{Gap, State, Subject, Transition};
+use rusqlite::{Connection, OpenFlags};
+use std::fmt::{self, Display};
+use std::path::Path;
+
+/// What a monitor keeps, or kept.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    pub(super) fn open(dir: &Path) -> Result<Self, ReadError> {
+        let failed = |problem: &dyn Display| {
+            let dir = printable(dir);
+            ReadError(format!("no state of a monitor can be read in {dir}: {problem}"))
+        };
+        let dir = std::fs::canonicalize(dir).map_err(|error| failed(&error))?;
+        let path = database_in(&dir);
+        path.symlink_metadata().map_err(|error| failed(&error))?;
+        Self::at(&path).map_err(|error| failed(&error))
+    }
+
+    /// Where the files of the log cannot be made and there is no log, the database alone is everything.
+    pub(super) fn at(path: &Path) -> rusqlite::Result<Self> {
+        Self::readable(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?).or_else(|error| {
+            let has_log = companion_of(path, "-wal").metadata().is_ok_and(|log| log.len() > 0);
+            if has_log { Err(error) } else { Self::immutable(path) }
+        })
+    }
+
+    fn immutable(path: &Path) -> rusqlite::Result<Self> {
+        let escaped: String = path.to_string_lossy().chars().map(uri_character).collect();
+        let uri = format!("file:{escaped}?immutable=1");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Self::readable(connect(Path::new(&uri), flags)?)
+    }
+
+    /// The files are opened by the first question.
+    fn readable(connection: Connection) -> rusqlite::Result<Self> {
+        rows::check_reading(&connection)?;
+        Ok(Self { connection })
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The state as it was last kept.
+    pub(crate) fn state(&self) -> Result<State, ReadError> {
+        let loaded = rows::state(&self.connection);
+        loaded.map(|loaded| loaded.state).map_err(|error| ReadError(format!("state.db: {error}")))
+    }
+
+    /// The last transitions of a subject with their ids, the newest first.
+    pub(crate) fn last_transitions(
+        &self,
+        subject: &Subject,
+        limit: usize,
+    ) -> Result<Vec<(i64, Transition)>, ReadError> {
+        Ok(rows::last_transitions(&self.connection, subject, limit)?)
+    }
+
+    /// The transitions of all subjects after an id, the oldest first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    pub(crate) fn transitions_after(
+        &self,
+        id: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Transition)>, ReadError> {
+        Ok(rows::transitions_after(&self.connection, id, limit)?)
+    }
+
+    /// The last gaps, the newest first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    pub(crate) fn last_gaps(&self, limit: usize) -> Result<Vec<Gap>, ReadError> {
+        Ok(rows::last_gaps(&self.connection, limit)?)
+    }
+}
+
+fn uri_character(character: char) -> String {
+    match character {
+        '%' | '?' | '#' => format!("%{:02X}", u32::from(character)),
+        other => other.to_string(),
+    }
+}
+
+/// The state of a directory in which nothing can be written now: on a full disk without the shared index of the log,
+/// elsewhere as a reader.
+pub(super) fn by_any_means(dir: &Path) -> Option<State> {
+    let path = database_in(&std::fs::canonicalize(dir).ok()?);
+    let alone = || {
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+        let state = connection
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
+            .ok()
+            .and_then(|()| rows::state(&connection).ok())
+            .map(|loaded| loaded.state);
+        abandon(connection);
+        state
+    };
+    let reading = || Reader::at(&path).ok()?.state().ok();
+    path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+    alone().or_else(reading)
+}
+
+/// Why nothing can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReadError(String);
+
+impl std::error::Error for ReadError {}
+
+impl Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(format!("state.db: {error}"))
+    }
+}
