@@ -6,6 +6,8 @@ use healthcheck_core::{FileSystem, Limits, Policy, Quantity, ServicePolicy, Subj
 use std::time::Duration;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -109,6 +111,12 @@ pub(crate) enum Event {
     Disk(FileSystem),
     Look(usize, Answer),
     Gauge(usize, Level),
+}
+
+impl Event {
+    pub(crate) fn is_of_service(&self, which: usize) -> bool {
+        matches!(self, Self::Service(at, _) if *at == which)
+    }
 }
 
 /// What a service does, or what is done to it.
@@ -249,13 +257,34 @@ impl GaugePlan {
 
 impl Script {
     pub(crate) fn day(seed: u64) -> Self {
-        Self::drawn(seed, DAY, 6, &[30, 60, 120, 300, 600, 600])
+        Self::drawn(
+            seed,
+            &Shape {
+                length: DAY,
+                busy: 1,
+                services: 6,
+                intervals_s: &[30, 60, 120, 300, 600, 600],
+                look_intervals: &[FIVE_MINUTES, HOUR],
+                holds: &[Duration::ZERO, TEN_MINUTES],
+                full_rescan: Duration::from_secs(1_800),
+            },
+        )
     }
 
+    /// A year has fewer heartbeats a day, and twenty times as many events as a day.
     pub(crate) fn year(seed: u64) -> Self {
-        let mut script = Self::drawn(seed, YEAR, 3, &[600, 1_800]);
-        script.plan.full_rescan = 6 * HOUR;
-        script
+        Self::drawn(
+            seed,
+            &Shape {
+                length: YEAR,
+                busy: 20,
+                services: 3,
+                intervals_s: &[600, 1_800],
+                look_intervals: &[HOUR],
+                holds: &[HOUR],
+                full_rescan: Duration::from_secs(6 * 3_600),
+            },
+        )
     }
 
     /// The same without some events.
@@ -265,20 +294,32 @@ impl Script {
         script
     }
 
-    fn drawn(seed: u64, length: Duration, services: u64, intervals: &[u64]) -> Self {
-        let random = &mut Random::new(seed);
-        let plan = plan(random, services, intervals);
+    fn drawn(seed: u64, shape: &Shape) -> Self {
+        let (random, length) = (&mut Random::new(seed), shape.length);
+        let plan = plan(random, shape);
         let mut events = Vec::new();
-        for at in 0..plan.services.len() {
-            live(random, length, at, &plan.services[at], &mut events);
-        }
-        (0..plan.looks.len()).for_each(|at| answer(random, length, at, &mut events));
-        (0..plan.gauges.len()).for_each(|at| rise_and_fall(random, length, at, &mut events));
-        happen(random, length, plan.services.len(), &mut events);
+        plan.services.iter().enumerate().for_each(|(at, service)| {
+            live(random, shape, at, service, &mut events);
+        });
+        (0..plan.looks.len()).for_each(|at| answer(random, shape, at, &mut events));
+        (0..plan.gauges.len()).for_each(|at| rise_and_fall(random, shape, at, &mut events));
+        happen(random, shape, plan.services.len(), &mut events);
         events.retain(|(at, _)| *at < length);
         events.sort_by_key(|(at, _)| *at);
         Self { seed, length, plan, events }
     }
+}
+
+/// How large a world may be, and how much may happen in it.
+struct Shape {
+    length: Duration,
+    /// How many times as much happens as in a day.
+    busy: u64,
+    services: u64,
+    intervals_s: &'static [u64],
+    look_intervals: &'static [Duration],
+    holds: &'static [Duration],
+    full_rescan: Duration,
 }
 
 const NAMES: [&str; 6] = ["camera", "camera@2", "camera@3", "backup", "agent", "store"];
@@ -294,15 +335,15 @@ fn cover_instances(services: &mut [ServicePlan]) {
     }
 }
 
-fn plan(random: &mut Random, services: u64, intervals: &[u64]) -> Plan {
-    let count = usize::try_from(1 + random.below(services)).unwrap();
+fn plan(random: &mut Random, shape: &Shape) -> Plan {
+    let count = usize::try_from(1 + random.below(shape.services)).unwrap();
     let first = usize::try_from(random.below(6)).unwrap();
     let names = NAMES.iter().cycle().skip(first).take(count);
-    let mut services: Vec<_> = names.map(|name| service(random, name, intervals)).collect();
+    let mut services: Vec<_> = names.map(|name| service(random, name, shape.intervals_s)).collect();
     cover_instances(&mut services);
-    let hold = random.pick(&[Duration::ZERO, MINUTE, 10 * MINUTE]);
+    let hold = random.pick(shape.holds);
     let gauges = [Quantity::Memory, Quantity::Cpu].map(|quantity| GaugePlan { quantity, hold });
-    let looks = ["site", "mail"].map(|name| look(random, name));
+    let looks = ["site", "mail"].map(|name| look(random, name, shape.look_intervals));
     Plan {
         uptime: random.pick(&[5, 40, 3_000, 4_000_000].map(Duration::from_secs)),
         has_boot_id: random.percent(85),
@@ -310,13 +351,13 @@ fn plan(random: &mut Random, services: u64, intervals: &[u64]) -> Plan {
         services,
         looks: looks.into_iter().take(usize::try_from(random.below(3)).unwrap()).collect(),
         gauges: gauges.into_iter().take(usize::try_from(random.below(3)).unwrap()).collect(),
-        full_rescan: 30 * MINUTE,
+        full_rescan: shape.full_rescan,
     }
 }
 
-fn look(random: &mut Random, name: &'static str) -> LookPlan {
+fn look(random: &mut Random, name: &'static str, intervals: &[Duration]) -> LookPlan {
     let retries = random.pick(&[0, 1, 3]);
-    LookPlan { name, interval: random.pick(&[MINUTE, 5 * MINUTE, HOUR]), retries }
+    LookPlan { name, interval: random.pick(intervals), retries }
 }
 
 fn service(random: &mut Random, name: &'static str, intervals: &[u64]) -> ServicePlan {
@@ -348,13 +389,14 @@ fn service(random: &mut Random, name: &'static str, intervals: &[u64]) -> Servic
 type Events = Vec<(Duration, Event)>;
 
 /// The life of one service: it starts, and now and then something happens, which most often ends some time later.
-fn live(random: &mut Random, length: Duration, at: usize, plan: &ServicePlan, events: &mut Events) {
+fn live(random: &mut Random, shape: &Shape, at: usize, plan: &ServicePlan, events: &mut Events) {
+    let length = shape.length;
     let mut say = |when: Duration, act: Act| events.push((when, Event::Service(at, act)));
     if random.percent(90) {
         say(random.span(length), Act::Start);
     }
     // A third of all services is well all the time.
-    let troubles = if random.percent(33) { 0 } else { random.below(12) };
+    let troubles = if random.percent(33) { 0 } else { random.below(12 * shape.busy) };
     for _ in 0..troubles {
         let begin = random.before(length);
         if random.percent(8) {
@@ -406,18 +448,18 @@ fn end(random: &mut Random, plan: &ServicePlan) -> End {
     random.pick(if plan.writer == Writer::Full { &ends } else { &ends[..2] })
 }
 
-fn answer(random: &mut Random, length: Duration, at: usize, events: &mut Events) {
-    for _ in 0..random.below(6) {
-        let begin = random.before(length);
+fn answer(random: &mut Random, shape: &Shape, at: usize, events: &mut Events) {
+    for _ in 0..random.below(6 * shape.busy) {
+        let begin = random.before(shape.length);
         let answer = random.pick(&[Answer::Bad, Answer::Blind]);
         events.push((begin, Event::Look(at, answer)));
         events.push((begin + random.span(DAY), Event::Look(at, Answer::Good)));
     }
 }
 
-fn rise_and_fall(random: &mut Random, length: Duration, at: usize, events: &mut Events) {
-    for _ in 0..random.below(8) {
-        let begin = random.before(length);
+fn rise_and_fall(random: &mut Random, shape: &Shape, at: usize, events: &mut Events) {
+    for _ in 0..random.below(8 * shape.busy) {
+        let begin = random.before(shape.length);
         let level = random.pick(&[Level::Middle, Level::High, Level::Top]);
         events.push((begin, Event::Gauge(at, level)));
         events.push((begin + random.span(DAY), Event::Gauge(at, Level::Low)));
@@ -425,30 +467,30 @@ fn rise_and_fall(random: &mut Random, length: Duration, at: usize, events: &mut 
 }
 
 /// What happens to the machine and to the monitor.
-fn happen(random: &mut Random, length: Duration, services: usize, events: &mut Events) {
-    for _ in 0..random.below(8) {
-        events.push((random.before(length), Event::ClockStep(clock_step(random))));
+fn happen(random: &mut Random, shape: &Shape, services: usize, events: &mut Events) {
+    for _ in 0..random.below(8 * shape.busy) {
+        events.push((random.before(shape.length), Event::ClockStep(clock_step(random))));
     }
-    for _ in 0..random.below(10) {
+    for _ in 0..random.below(10 * shape.busy) {
         let down = random.span(DAY);
         let fuse = u8::try_from(random.below(8)).unwrap();
-        events.push((random.before(length), Event::Kill { fuse, down }));
+        events.push((random.before(shape.length), Event::Kill { fuse, down }));
     }
-    for _ in 0..random.below(4) {
+    for _ in 0..random.below(4 * shape.busy) {
         let lasts = Duration::from_secs(2) + random.span(DAY);
-        events.push((random.before(length), Event::Suspend(lasts)));
+        events.push((random.before(shape.length), Event::Suspend(lasts)));
     }
-    for _ in 0..random.below(3).saturating_sub(1) {
-        boot(random, length, services, events);
+    for _ in 0..(random.below(3).saturating_sub(1) * shape.busy) {
+        boot(random, shape.length, services, events);
     }
-    for _ in 0..random.below(3) {
+    for _ in 0..random.below(3 * shape.busy) {
         let (begin, (files, deaths)) =
-            (random.before(length), random.pick(&[(true, true), (true, false), (false, true)]));
+            (random.before(shape.length), random.pick(&[(true, true), (true, false), (false, true)]));
         events.push((begin, Event::Deaf { files, deaths }));
         events.push((begin + random.span(DAY), Event::Deaf { files: false, deaths: false }));
     }
-    for _ in 0..random.below(2) {
-        let begin = random.before(length);
+    for _ in 0..random.below(2 * shape.busy) {
+        let begin = random.before(shape.length);
         events.push((begin, Event::Disk(random.pick(&[FileSystem::Full, FileSystem::ReadOnly]))));
         events.push((begin + random.span(DAY), Event::Disk(FileSystem::Free)));
     }
