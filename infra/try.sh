@@ -18,6 +18,8 @@ bin=${CARGO_TARGET_DIR:-$PWD/target}/release
 seconds=600
 start() { setsid "$@" >>logs/examples.log 2>&1 </dev/null & }
 mkdir -p logs/health
+# Watches for as long as the examples run; one that is there already goes on.
+setsid timeout $seconds "$bin/healthcheck" monitor >>logs/monitor.jsonl 2>>logs/examples.log </dev/null &
 start "$bin/examples/camera" $seconds
 start "$bin/examples/transcoder" $seconds
 start "$bin/examples/recorder"
@@ -33,7 +35,8 @@ code=0
 [ "$code" = 2 ] || { echo "the snapshot ended with $code instead of 2: see logs/examples.log" >&2; exit 1; }
 cat <<EOF
 
-camera and transcoder end by themselves after $((seconds / 60)) minutes.
+camera, transcoder and the monitor end by themselves after $((seconds / 60)) minutes.
 Look again:         target/release/healthcheck
-Kill one and look:  pkill -9 -x camera; target/release/healthcheck
+See what changes:   tail -f logs/monitor.jsonl
+Kill one and ask:   pkill -9 -x camera; target/release/healthcheck why camera
 EOF

@@ -5,17 +5,12 @@ use toml::Table;
 /// What of a section is not used.
 enum Unused {
     All,
-    /// These keys of each table in it.
-    KeysOfEach(&'static [&'static str]),
     /// All but these keys.
     AllBut(&'static [&'static str]),
 }
 
 /// A section leaves this table, and its warning goes, when its part exists.
-const SECTIONS: [(&str, Unused); 8] = [
-    ("services", Unused::KeysOfEach(&["interval", "retries", "retry_interval"])),
-    ("zmq", Unused::KeysOfEach(&["max_silence", "interval", "retries", "retry_interval"])),
-    ("probes", Unused::KeysOfEach(&["interval", "retries", "retry_interval"])),
+const SECTIONS: [(&str, Unused); 5] = [
     ("alerts", Unused::AllBut(&["grace", "stopped_after", "unknown_after"])),
     ("channels", Unused::All),
     ("routes", Unused::All),
@@ -32,10 +27,6 @@ fn warning(written: &Table, section: &str, unused: &Unused) -> Option<String> {
     let table = value.as_table();
     let keys: Vec<&str> = match unused {
         Unused::All => return Some(format!("[{section}] is checked but not used yet by this version")),
-        Unused::KeysOfEach(keys) => {
-            let in_some = |key: &str| table.is_some_and(|all| all.values().any(|one| one.get(key).is_some()));
-            keys.iter().copied().filter(|key| in_some(key)).collect()
-        }
         Unused::AllBut(used) => {
             let keys = table.into_iter().flat_map(|table| table.keys().map(String::as_str));
             keys.filter(|key| !used.contains(key)).collect()
