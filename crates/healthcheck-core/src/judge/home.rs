@@ -170,7 +170,8 @@ impl Home {
             Life::Absent(problem) => self.failed_probe(problem),
             Life::NotStarted => self.failed_probe(NO_RUN),
             Life::Unwell(problem) => self.failed_probe(problem),
-            Life::Up(words) => Finding::new(Status::Healthy, Cause::SelfReported, words),
+            Life::Up(words) => Finding::new(Status::Healthy, Cause::SelfReported, words)
+                .because("it runs, or did what it had to"),
             Life::Restarting => self.crashed(is_killed, "", ", waits to be started again"),
             Life::EndedBadly { is_oom, result } => self.crashed(*is_oom || is_killed, result, ""),
             Life::EndedWell if self.is_oneshot => self.done(),

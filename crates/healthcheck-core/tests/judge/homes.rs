@@ -89,6 +89,7 @@ fn a_unit_alone_is_judged_by_its_life() {
         world.see_unit("camera", unit.clone());
         assert_eq!(world.judged("camera"), (status, cause), "{unit:?}");
         assert_eq!(world.verdict("camera").evidence.get("unit"), Some("camera.service"));
+        assert_ne!(world.verdict("camera").reasons, Vec::<String>::new(), "{unit:?}");
     }
 }
 
