@@ -345,7 +345,9 @@ impl Monitor {
 
     fn reload(&mut self, load: Load<'_>) {
         match load() {
-            Ok(settings) if settings.is_as(&self.settings) => self.own.tell("configuration", None, "in force"),
+            Ok(settings) if settings.is_as(&self.settings) => {
+                self.own.tell("configuration", None, "in force");
+            }
             Ok(settings) => self.go_on_with(settings),
             Err(error) => {
                 let problem =

@@ -7,7 +7,7 @@ mod peer;
 mod properties;
 
 pub(crate) use cgroup::unit_of_process;
-#[expect(unused_imports, reason = "the monitor is about to use it")]
+#[cfg_attr(not(test), expect(unused_imports, reason = "the monitor is about to use it"))]
 pub(crate) use follow::{News, Wanted, follow};
 
 use door::{Door, Environment};

@@ -101,14 +101,12 @@ struct Session {
     is_pinging: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there are only a few of them at a time")]
 enum Answer {
-    Look { name: String, outcome: Result<Option<UnitFacts>, Trouble>, took: Duration },
+    Look { name: String, outcome: Result<Option<Box<UnitFacts>>, Trouble>, took: Duration },
     List(Result<Vec<String>, Trouble>),
     Ping { is_round: bool, outcome: Result<(), Trouble> },
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one of them at a time")]
 enum Event {
     /// Something else is wanted; or nobody is there any more who could want anything.
     Wanted(bool),
@@ -192,8 +190,8 @@ impl<T: Fn(News)> Follower<T> {
         }
     }
 
-    fn tell_look(&self, subject: Subject, outcome: Result<UnitFacts, ProbeError>, took: Duration) {
-        let outcome = outcome.map(|facts| Facts::Probe(ProbeFacts::Unit(Box::new(facts))));
+    fn tell_look(&self, subject: Subject, outcome: Result<Box<UnitFacts>, ProbeError>, took: Duration) {
+        let outcome = outcome.map(|facts| Facts::Probe(ProbeFacts::Unit(facts)));
         (self.tell)(News::Looked(Observation { subject, outcome, took }));
     }
 
@@ -320,7 +318,7 @@ impl<T: Fn(News)> Follower<T> {
         &mut self,
         session: &mut Session,
         name: &str,
-        outcome: Result<Option<UnitFacts>, Trouble>,
+        outcome: Result<Option<Box<UnitFacts>>, Trouble>,
         took: Duration,
     ) -> Result<(), End> {
         let outcome = match outcome {
@@ -331,7 +329,7 @@ impl<T: Fn(News)> Follower<T> {
             }
             Err(trouble) => Err(session.suspect(&trouble)?),
         };
-        for subject in self.watched.looked(name, outcome.as_ref().ok()) {
+        for subject in self.watched.looked(name, outcome.as_deref().ok()) {
             self.tell_look(subject, outcome.clone(), took);
         }
         Ok(())
@@ -399,7 +397,7 @@ impl Session {
             } else {
                 manager.look_if_loaded(&name, patience).await
             };
-            Answer::Look { name, outcome, took: began.elapsed() }
+            Answer::Look { name, outcome: outcome.map(|facts| facts.map(Box::new)), took: began.elapsed() }
         });
     }
 

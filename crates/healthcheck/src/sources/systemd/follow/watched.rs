@@ -188,3 +188,105 @@ impl Watched {
         subjects
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    fn watched(units: &[&str], now: Instant) -> Watched {
+        let mut watched = Watched::new(PAUSE);
+        watched.want(&units.iter().map(|unit| (Subject::service(unit), (*unit).to_owned())).collect(), now);
+        watched
+    }
+
+    fn unit(name: &str, active: UnitActive) -> UnitFacts {
+        UnitFacts { name: name.to_owned(), active, ..UnitFacts::default() }
+    }
+
+    fn take(watched: &mut Watched, now: Instant) -> Option<(String, bool)> {
+        watched.take_due(now, 0).map(|due| (due.name, due.is_forced))
+    }
+
+    fn look(name: &str, is_forced: bool) -> Option<(String, bool)> {
+        Some((name.to_owned(), is_forced))
+    }
+
+    #[test]
+    fn a_thousand_signals_are_two_looks() {
+        let now = Instant::now();
+        let mut watched = watched(&["a"], now);
+        assert_eq!(take(&mut watched, now), look("a.service", true));
+        watched.looked("a.service", Some(&unit("a.service", UnitActive::Active)));
+        for at in 0..1000 {
+            let at = now + PAUSE * at / 1000;
+            watched.hear("a_2eservice", at);
+            assert_eq!(take(&mut watched, at), None);
+        }
+        assert_eq!(watched.next_due(), Some(now + PAUSE));
+        assert_eq!(take(&mut watched, now + PAUSE), look("a.service", true));
+        assert_eq!((take(&mut watched, now + PAUSE * 9), watched.next_due()), (None, None));
+    }
+
+    #[test]
+    fn what_is_heard_during_a_look_is_a_look_after_it() {
+        let now = Instant::now();
+        let mut watched = watched(&["a"], now);
+        assert_eq!(take(&mut watched, now), look("a.service", true));
+        watched.hear("a_2eservice", now);
+        assert_eq!((take(&mut watched, now + PAUSE * 9), watched.next_due()), (None, None));
+        watched.looked("a.service", Some(&unit("a.service", UnitActive::Inactive)));
+        let again = take(&mut watched, now + PAUSE * 9);
+        assert_eq!(again, look("a.service", false), "one that rests is not loaded for a signal");
+        watched.forgotten("a.service");
+        watched.all(now + PAUSE * 18);
+        assert_eq!(take(&mut watched, now + PAUSE * 18), look("a.service", true));
+    }
+
+    #[test]
+    fn a_calm_unit_goes_before_those_that_flap_and_needs_no_place_among_them() {
+        let now = Instant::now();
+        let mut watched = watched(&["b", "c", "a"], now);
+        for _ in 0..3 {
+            let (name, _) = take(&mut watched, now).unwrap();
+            watched.looked(&name, Some(&unit(&name, UnitActive::Active)));
+        }
+        let later = now + CALM;
+        watched.hear("b_2eservice", later - PAUSE);
+        assert_eq!(take(&mut watched, later - PAUSE), look("b.service", true));
+        watched.looked("b.service", Some(&unit("b.service", UnitActive::Active)));
+        watched.hear("b_2eservice", later);
+        watched.hear("c_2eservice", later);
+        assert_eq!(watched.take_due(later, MAX_ASKED), None);
+        assert_eq!(watched.take_due(later, MAX_BUSY).unwrap().name, "c.service");
+        assert_eq!(watched.take_due(later, MAX_BUSY), None);
+        assert_eq!(watched.take_due(later, MAX_BUSY - 1).unwrap().name, "b.service");
+    }
+
+    #[test]
+    fn an_alias_is_heard_of_by_both_names_and_only_while_it_is_wanted() {
+        let now = Instant::now();
+        let mut watched = watched(&["eye", "x.timer"], now);
+        while let Some((name, _)) = take(&mut watched, now) {
+            watched.looked(&name, Some(&unit("camera.service", UnitActive::Active)));
+        }
+        assert!(watched.has("camera_2eservice") && watched.has("eye_2eservice") && !watched.has("camera"));
+        watched.want(&BTreeMap::new(), now);
+        assert!(!watched.has("camera_2eservice") && !watched.has("eye_2eservice") && watched.is_empty());
+        assert!(watched.looked("eye.service", None).is_empty(), "nobody waits for it any more");
+        assert_eq!(watched.next_due(), None);
+    }
+
+    #[test]
+    fn each_subject_is_told_of_a_failure_once() {
+        let now = Instant::now();
+        let mut watched = watched(&["a", "a.service", "b"], now);
+        assert_eq!(take(&mut watched, now), look("a.service", true));
+        assert_eq!(watched.looked("a.service", None).len(), 2);
+        assert_eq!(watched.fail(), [Subject::service("b")]);
+        assert_eq!((watched.fail(), watched.next_due()), (Vec::new(), None));
+        watched.failed(now);
+        assert_eq!(take(&mut watched, now), look("a.service", true));
+    }
+}
