@@ -36,8 +36,8 @@ pub(crate) struct Clock {
     /// Which boot it is.
     pub(crate) boot: u32,
     boot_id: Option<Arc<str>>,
-    /// How far the wall clock was set, in seconds.
-    stepped_s: i64,
+    /// How far the wall clock was set.
+    stepped: SignedDuration,
     /// Whether it was ever set.
     pub(crate) has_stepped: bool,
 }
@@ -53,7 +53,7 @@ impl Clock {
             sleeps: 0,
             boot: 1,
             boot_id,
-            stepped_s: 0,
+            stepped: SignedDuration::ZERO,
             has_stepped: false,
         }
     }
@@ -90,11 +90,12 @@ impl Clock {
     pub(crate) fn wall(&self) -> Timestamp {
         const BEGAN_S: i64 = 1_748_779_200;
         let began = Timestamp::constant(BEGAN_S, 0);
-        began + SignedDuration::try_from(self.t).unwrap() + SignedDuration::from_secs(self.stepped_s)
+        began + SignedDuration::try_from(self.t).unwrap() + self.stepped
     }
 
-    pub(crate) const fn step(&mut self, seconds: i64) {
-        self.stepped_s += seconds;
+    /// Nobody sets a clock to the nanosecond: no two writes an hour apart have the same time for that.
+    pub(crate) fn step(&mut self, seconds: i64) {
+        self.stepped += SignedDuration::new(seconds, 1_234_567);
         self.has_stepped = true;
     }
 

@@ -6,7 +6,7 @@ use crate::script::{Garble, ServicePlan, Writer};
 use crate::service::Processes;
 use health_reporter::read::{Dialect, ReadError, ReportFile, Unusable};
 use health_reporter::{HealthReport, MAX_DEADLINE_S, State as Life, Status, WatchedLoop};
-use healthcheck_core::{FileSystem, NotLooked, ProcessSight, ServiceFacts};
+use healthcheck_core::{FileSystem, NotLooked, ProcessFacts, ProcessSight, ProcessState, ServiceFacts};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -69,8 +69,8 @@ impl Content {
 
     /// Whether its writer lives, where somebody could tell.
     pub(crate) fn lives(&self, plan: &ServicePlan, processes: &Processes) -> Option<bool> {
-        let is_it = |process: &healthcheck_core::ProcessFacts| {
-            process.start_ticks == self.ticks && !process.state.has_ended()
+        let is_it = |process: &ProcessFacts| {
+            process.start_ticks == self.ticks && process.state != ProcessState::Zombie
         };
         plan.writer.has_pid().then(|| processes.get(&self.pid).is_some_and(is_it))
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, Stamp};
 use crate::files::{Content, File};
-use crate::script::{Answer, Garble, GaugePlan, Level, MINUTE, ServicePlan, Writer};
+use crate::script::{Garble, GaugePlan, Level, MINUTE, ServicePlan, Writer};
 use crate::service::Truth;
 use health_reporter::{State as Life, Status};
 use healthcheck_core::{Cause, FileSystem};
@@ -12,9 +12,9 @@ use std::time::Duration;
 pub(crate) type Judged = Option<(Status, Cause)>;
 
 /// A deadline is met within this time.
-const TOLERANCE: Duration = Duration::from_millis(2);
+pub(crate) const TOLERANCE: Duration = Duration::from_millis(2);
 const TORN_FOR: Duration = Duration::from_millis(100);
-const UNKNOWN_AFTER: Duration = Duration::from_secs(300);
+pub(crate) const UNKNOWN_AFTER: Duration = Duration::from_secs(300);
 const STOPPED_AFTER: Duration = Duration::from_secs(3_600);
 const GRACE: Duration = MINUTE;
 const LOOP_WINDOW: Duration = Duration::from_secs(600);
@@ -316,66 +316,11 @@ const fn finished(status: Status) -> (Status, Cause) {
     }
 }
 
-/// What the monitor was shown of a number, and since when it is that, as time awake.
+/// What the monitor was shown, and since when it is that, as time awake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown<T> {
     pub(crate) what: T,
     pub(crate) since: Duration,
-}
-
-/// What the monitor was shown by a look from outside.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Asked {
-    /// What it believes.
-    pub(crate) believed: Option<Shown<Answer>>,
-    /// How many looks in a row were worse than that.
-    pub(crate) doubts: u8,
-}
-
-impl Answer {
-    const fn badness(self) -> u8 {
-        match self {
-            Self::Good => 0,
-            Self::Blind => 1,
-            Self::Bad => 2,
-        }
-    }
-}
-
-impl Asked {
-    /// What is worse than what is believed is believed after its retries.
-    pub(crate) fn learn(&mut self, answer: Answer, retries: u8, awake: Duration) {
-        let held = self.believed.map_or(Answer::Good, |believed| believed.what);
-        if answer.badness() > held.badness() && self.doubts < retries {
-            self.doubts += 1;
-            return;
-        }
-        self.doubts = 0;
-        let former = self.believed.filter(|former| former.what == answer);
-        self.believed = Some(Shown { what: answer, since: former.map_or(awake, |former| former.since) });
-    }
-
-    /// Nobody looked for so long: that counts against nobody.
-    pub(crate) fn after_gap(&mut self, lasted: Duration) {
-        self.doubts = 0;
-        self.believed.iter_mut().for_each(|believed| believed.since += lasted);
-    }
-
-    /// What the verdict may be.
-    pub(crate) fn candidates(&self, awake: Duration) -> Vec<Judged> {
-        let Some(Shown { what, since }) = self.believed else {
-            return vec![(self.doubts > 0).then_some((Status::Unknown, Cause::NotObserved))];
-        };
-        let lasted = awake.saturating_sub(since);
-        let blind = |status| Some((status, Cause::ProbeUnavailable));
-        match what {
-            Answer::Good => vec![Some((Status::Healthy, Cause::SelfReported))],
-            Answer::Bad => vec![Some((Status::Error, Cause::ProbeFailed))],
-            Answer::Blind if lasted > UNKNOWN_AFTER + TOLERANCE => vec![blind(Status::Error)],
-            Answer::Blind if lasted + TOLERANCE < UNKNOWN_AFTER => vec![blind(Status::Unknown)],
-            Answer::Blind => vec![blind(Status::Unknown), blind(Status::Error)],
-        }
-    }
 }
 
 /// What the verdict on a number may be. Between what clears a limit and the limit it depends on what was before.

@@ -15,6 +15,7 @@ mod clock;
 mod compare;
 mod files;
 mod invariants;
+mod looks;
 mod monitor;
 mod random;
 mod script;

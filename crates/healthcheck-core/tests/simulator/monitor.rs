@@ -2,14 +2,12 @@
 //! any two of these.
 
 use crate::files::File;
-use crate::invariants::{Asked, Judged, Known, Shown, Sleep, View, of_gauge};
-use crate::script::{Answer, Level, MINUTE, Plan};
+use crate::invariants::{Judged, Known, Shown, Sleep, View, of_gauge};
+use crate::looks::{self, Asked};
+use crate::script::{Level, MINUTE, Plan};
 use crate::service::{Sign, Truth};
 use crate::store::{Instant, Note, Store, Told};
-use healthcheck_core::{
-    Connection, Facts, Measure, Observation, Policy, ProbeError, ProbeFacts, ProbeKind, State, Subject,
-    Transition, Unanswered, step,
-};
+use healthcheck_core::{Facts, Measure, Observation, Policy, ProbeError, State, Subject, Transition, step};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -43,6 +41,8 @@ struct Mind {
     state: State,
     notes: Vec<Note>,
     began: Duration,
+    /// What was forgotten without a word since it was kept.
+    forgotten: BTreeSet<usize>,
     /// What is not kept yet, and when it must be.
     dirty: BTreeSet<usize>,
     commit_at: Option<Duration>,
@@ -151,6 +151,7 @@ impl Monitor {
             state,
             notes,
             began: t,
+            forgotten: BTreeSet::new(),
             dirty,
             commit_at: None,
             full_rescan_at: t,
@@ -168,6 +169,8 @@ impl Monitor {
             self.noted = Instant::now(clock);
             return (State::default(), notes);
         };
+        let is_due_as_before = kept.next_deadline() == self.store.next_deadline();
+        self.expect(is_due_as_before, || "d: what was due is not due any more".into());
         let Instant { boot, boottime, at, .. } = self.store.committed;
         let is_same_boot = boot == clock.boot;
         let could_be_same = boottime <= clock.boottime() + Duration::from_secs(10);
@@ -209,7 +212,7 @@ impl Monitor {
         self.sleeps.push(Sleep { from: former.at.t, to: truth.clock.t });
         for note in self.mind.iter_mut().flat_map(|mind| &mut mind.notes) {
             if let Note::Look(asked) = note {
-                asked.doubts = 0;
+                asked.forget_doubts();
             }
         }
     }
@@ -264,24 +267,15 @@ impl Monitor {
 
     fn ask(&mut self, truth: &Truth, which: usize, at: usize) {
         const RETRY: Duration = Duration::from_secs(5);
-        let (t, answer, plan) = (truth.clock.t, truth.answers[which], &self.plan.looks[which]);
-        let (interval, retries) = (plan.interval, plan.retries);
         self.note_sleep(truth);
+        let (t, answer, plan) = (truth.clock.t, truth.answers[which], &self.plan.looks[which]);
+        let (kind, interval) = (plan.kind, plan.interval);
         let Some(mind) = self.mind.as_mut() else { return };
         let Note::Look(asked) = &mut mind.notes[at] else { return };
-        asked.learn(answer, retries, truth.clock.stamp().awake);
-        let tcp = |outcome| Facts::Probe(ProbeFacts::Tcp(Connection { address: "[::1]:80".into(), outcome }));
-        self.observe(
-            truth,
-            at,
-            match answer {
-                Answer::Good => Ok(tcp(Ok(()))),
-                Answer::Bad => Ok(tcp(Err(Unanswered::Refused))),
-                Answer::Blind => Err(ProbeError::of(ProbeKind::Tcp, "too many open files")),
-            },
-        );
+        asked.learn(answer, plan, truth.clock.stamp().awake);
+        self.observe(truth, at, looks::look(kind, answer));
         let Some(mind) = self.mind.as_mut() else { return };
-        let is_retrying = mind.state.is_retrying(&self.subjects[at], ProbeKind::Tcp);
+        let is_retrying = mind.state.is_retrying(&self.subjects[at], kind);
         mind.look_at[which] = t + if is_retrying { RETRY.min(interval) } else { interval };
     }
 
@@ -338,6 +332,9 @@ impl Monitor {
         let (state, transitions) = step(state, observation, &truth.clock.now(), &self.policy);
         mind.state = state;
         mind.dirty.insert(at);
+        if mind.state.record(&self.subjects[at]).is_none() {
+            mind.forgotten.insert(at);
+        }
         mind.commit_at = Some(mind.commit_at.unwrap_or(t + LAZY));
         self.check(truth, at);
         if self.burns(t) || transitions.is_empty() {
@@ -363,15 +360,12 @@ impl Monitor {
         self.store.head = Some(mind.state.head());
         self.store.committed = self.noted;
         let mut problem = None;
+        std::mem::take(&mut mind.forgotten).into_iter().for_each(|at| self.store.forget(at));
         for told in &told {
             problem = problem.or(self.store.tell(*told).err());
         }
         for at in std::mem::take(&mut mind.dirty) {
-            let record = mind.state.record(&self.subjects[at]);
-            self.store.put(at, record, &mind.notes[at]);
-            if record.is_none() {
-                self.store.forget(at);
-            }
+            self.store.put(at, &self.subjects[at], &mind.state, &mind.notes[at]);
         }
         if let Some(problem) = problem {
             self.break_(truth, &problem);
@@ -426,7 +420,7 @@ impl Monitor {
                 }
                 view.candidates().collect()
             }
-            Note::Look(asked) => asked.candidates(awake),
+            Note::Look(asked) => asked.candidates(self.plan.looks[at - self.plan.services.len()].kind, awake),
             Note::Gauge(shown) => {
                 let gauge = at - self.plan.services.len() - self.plan.looks.len();
                 shown.map_or(vec![None], |shown| of_gauge(shown, &self.plan.gauges[gauge], awake))

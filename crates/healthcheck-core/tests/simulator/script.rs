@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use health_reporter::Status;
-use healthcheck_core::{FileSystem, Limits, Policy, Quantity, ServicePolicy, Subject};
+use healthcheck_core::{FileSystem, Limits, Policy, ProbeKind, Quantity, ServicePolicy, Subject};
 use std::time::Duration;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -75,6 +75,7 @@ pub(crate) enum Writer {
 #[derive(Debug, Clone)]
 pub(crate) struct LookPlan {
     pub(crate) name: &'static str,
+    pub(crate) kind: ProbeKind,
     pub(crate) interval: Duration,
     pub(crate) retries: u8,
 }
@@ -357,7 +358,8 @@ fn plan(random: &mut Random, shape: &Shape) -> Plan {
 
 fn look(random: &mut Random, name: &'static str, intervals: &[Duration]) -> LookPlan {
     let retries = random.pick(&[0, 1, 3]);
-    LookPlan { name, interval: random.pick(intervals), retries }
+    let kind = random.pick(&[ProbeKind::Tcp, ProbeKind::Command, ProbeKind::Zmq, ProbeKind::Unit]);
+    LookPlan { name, kind, interval: random.pick(intervals), retries }
 }
 
 fn service(random: &mut Random, name: &'static str, intervals: &[u64]) -> ServicePlan {

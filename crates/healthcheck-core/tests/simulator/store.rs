@@ -1,7 +1,8 @@
 //! What the monitor keeps: it is read again after a kill, from its text.
 
 use crate::clock::{Clock, Stamp};
-use crate::invariants::{Asked, Known, Shown};
+use crate::invariants::{Known, Shown};
+use crate::looks::Asked;
 use crate::script::Level;
 use health_reporter::Status;
 use healthcheck_core::{Cause, Head, Record, State, Subject};
@@ -51,7 +52,8 @@ pub(crate) struct Store {
     /// The last look at the clock before the last commit.
     pub(crate) committed: Instant,
     pub(crate) story: Vec<Told>,
-    records: BTreeMap<usize, (Record, Note)>,
+    /// With when time alone may change each verdict.
+    records: BTreeMap<usize, (Record, Note, Option<Duration>)>,
     last: BTreeMap<usize, (Status, Cause)>,
     /// When each subject changed in this boot.
     changes: BTreeMap<usize, Vec<Duration>>,
@@ -61,9 +63,10 @@ pub(crate) struct Store {
 const FLAPPING: (usize, Duration) = (6, Duration::from_secs(600));
 
 impl Store {
-    pub(crate) fn put(&mut self, at: usize, record: Option<&Record>, note: &Note) {
-        match record {
-            Some(record) => drop(self.records.insert(at, (record.clone(), note.clone()))),
+    pub(crate) fn put(&mut self, at: usize, subject: &Subject, state: &State, note: &Note) {
+        let kept = |record: &Record| (record.clone(), note.clone(), state.deadline_of(subject));
+        match state.record(subject).map(kept) {
+            Some(kept) => drop(self.records.insert(at, kept)),
             None => drop(self.records.remove(&at)),
         }
     }
@@ -110,9 +113,14 @@ impl Store {
     /// What was kept, and what was known then.
     pub(crate) fn restored(&self, subjects: &[Subject]) -> Option<(State, BTreeMap<usize, Note>)> {
         let head = again(self.head.as_ref()?);
-        let records = self.records.iter().map(|(at, (record, _))| (subjects[*at].clone(), again(record)));
-        let notes = self.records.iter().map(|(at, (_, note))| (*at, note.clone()));
+        let records = self.records.iter().map(|(at, (record, ..))| (subjects[*at].clone(), again(record)));
+        let notes = self.records.iter().map(|(at, (_, note, _))| (*at, note.clone()));
         Some((State::restored(head, records).unwrap(), notes.collect()))
+    }
+
+    /// When the first verdict may change by time alone.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.records.values().filter_map(|(.., deadline)| *deadline).min()
     }
 }
 
