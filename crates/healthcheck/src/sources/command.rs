@@ -34,21 +34,22 @@ const KEPT_BYTES: usize = 8 * 1024;
 
 /// Runs the program to its end, or to ours.
 pub(crate) async fn look(argv: &[String], timeout: Duration) -> Result<ProbeFacts, ProbeError> {
-    run(argv, timeout, KEPT_BYTES).await.map(ProbeFacts::Command)
+    run(argv, timeout, KEPT_BYTES, None).await.map(ProbeFacts::Command)
 }
 
-/// The same for whoever wants another part of its output.
+/// The same for whoever wants another part of its output, or wants it to stand back behind others.
 pub(super) async fn run(
     argv: &[String],
     timeout: Duration,
     kept_bytes: usize,
+    niceness: Option<i32>,
 ) -> Result<CommandFacts, ProbeError> {
     let deadline = Instant::now() + timeout;
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let problem = |why: &str| ProbeError::of(ProbeKind::Command, format!("cannot run {name}: {why}"));
     let mut command = clean(argv);
     // The start waits for the disk that the program is on, and a dead one must not hold up everything else.
-    let member = match finish(deadline, move || Member::start(&mut command)).await {
+    let member = match finish(deadline, move || Member::start(&mut command, niceness)).await {
         Ok(started) => started.map_err(|error| problem(&why_not_started(name, &error)))?,
         Err(Unfinished::NoThread(why)) => return Err(problem(why)),
         Err(Unfinished::Stuck) => return Err(problem("its start did not return: is it on a dead mount?")),

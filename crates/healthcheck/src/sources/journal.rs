@@ -27,6 +27,8 @@ const FIELDS: &str =
     "--output-fields=MESSAGE,_PID,UNIT,USER_UNIT,_SYSTEMD_USER_UNIT,_TRANSPORT,SYSLOG_FACILITY,INVOCATION_ID";
 /// journalctl leaves out what is longer than 4 KiB, and writes a byte as five characters at most.
 const KEPT_BYTES: usize = 512 * 1024;
+/// Where many end at once, the next end is judged before it is looked up why the last one was.
+const NICENESS: i32 = 10;
 
 /// A run that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +113,8 @@ impl Journal {
     async fn run(&self, arguments: &[String], deadline: Instant) -> Result<CommandFacts, ProbeError> {
         let argv = [&self.0, arguments].concat();
         let left = deadline.saturating_duration_since(Instant::now());
-        let facts = command::run(&argv, left, KEPT_BYTES).await.map_err(|error| problem(&error))?;
+        let facts = command::run(&argv, left, KEPT_BYTES, Some(NICENESS)).await;
+        let facts = facts.map_err(|error| problem(&error))?;
         match facts.end {
             CommandEnd::Exited(0) => Ok(facts),
             CommandEnd::TimedOut(_) => Err(problem(&"it did not answer in time")),

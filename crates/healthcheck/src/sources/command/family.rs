@@ -43,10 +43,14 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(super) fn start(command: &mut Command, niceness: Option<i32>) -> io::Result<Self> {
         family(Family::adopt);
         let child = command.spawn()?;
         let pid = child.id();
+        if let (Some(niceness), Ok(pid)) = (niceness, pid_of(pid)) {
+            // Where that may not be, it is only less polite.
+            let _ = rustix::process::setpriority_process(Some(pid), niceness);
+        }
         family(|family| family.running.insert(pid, start_ticks(pid).unwrap_or_default()));
         Ok(Self { child: Some(child), pid, end: None })
     }
