@@ -4,3 +4,4 @@ mod ends;
 mod files;
 mod lasting;
 mod silence;
+mod systemd;
