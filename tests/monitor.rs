@@ -2,6 +2,7 @@
 
 mod ends;
 mod files;
+mod installed;
 mod lasting;
 mod silence;
 mod systemd;
