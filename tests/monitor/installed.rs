@@ -120,7 +120,10 @@ fn installed_and_started_it_tells_who_is_killed_on_this_machine() {
         host.journal().lines().any(|line| line.contains("camera") && line.contains("signal 11")).then_some(())
     });
     // Nothing that it does is forbidden to it, and what it sees is not the walls around it.
-    host.becomes("healthcheck", "healthy", "self_reported");
+    let snapshot = host.becomes("healthcheck", "healthy", "self_reported");
+    let disks = snapshot["resources"]["disks"].as_array().unwrap();
+    let root = disks.iter().find(|disk| disk["mount_point"] == "/").unwrap();
+    assert_eq!(root["read_only"], false, "only for the monitor it is: {root}");
     let late = r#"{"overall_status":"healthy","pid":1,"deadline_s":1}"#;
     let report = format!("cd /var/cache/healthcheck/health; echo '{late}' >.init && mv .init init.json");
     host.does("sh", &["-c", &report]);

@@ -69,7 +69,7 @@ pub struct Disk {
     pub bytes: Capacity,
     /// Inodes; nothing where their number is not fixed.
     pub inodes: Option<Inodes>,
-    /// Whether it is mounted read-only.
+    /// Whether it is read-only as a whole, and not only where whoever looks has it mounted.
     pub is_read_only: bool,
 }
 

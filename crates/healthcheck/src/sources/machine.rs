@@ -133,7 +133,7 @@ fn disk(mount: &Mount, space: space::Space) -> Disk {
         kind: mount.kind.clone(),
         bytes: space.bytes,
         inodes: space.inodes,
-        is_read_only: mount.is_read_only,
+        is_read_only: mount.is_frozen,
     }
 }
 

@@ -83,7 +83,7 @@ fn disks(disks: &[Disk], out: &mut Exposition<'_>) -> io::Result<()> {
         ("healthcheck_filesystem_inodes_available", "Inodes that a user may still have.", |disk| {
             Some(precise(disk.inodes?.available))
         }),
-        ("healthcheck_filesystem_readonly", "Whether it is mounted read-only.", |disk| {
+        ("healthcheck_filesystem_readonly", "Whether it is read-only as a whole.", |disk| {
             Some(f64::from(u8::from(disk.is_read_only)))
         }),
     ];
