@@ -28,11 +28,9 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Watches the directories from now on; `bell` is rung when there is something to read.
-    pub(super) fn watching(dirs: &[PathBuf], config: Option<&Path>, bell: Arc<Notify>) -> Self {
+    pub(super) fn watching(dirs: &[PathBuf], config: &Path, bell: Arc<Notify>) -> Self {
         let watch = Watch::start(dirs, move || bell.notify_one());
-        if let Some(config) = config {
-            watch.watch_file(config);
-        }
+        watch.watch_file(config);
         Self {
             shelves: dirs.iter().cloned().map(Shelf::at).collect(),
             watch,

@@ -68,11 +68,11 @@ impl Settings {
         self.planned.iter().map(|planned| planned.look.subject.clone()).collect()
     }
 
-    /// The file of the configuration, where there is one.
-    pub(super) fn file(&self) -> Option<&Path> {
+    /// The file of the configuration, or the first that will be one when it is written.
+    pub(super) fn file(&self) -> &Path {
         match &self.config.source {
-            Source::File(path) => Some(path),
-            Source::Defaults => None,
+            Source::File(path) => path,
+            Source::Defaults => Path::new("healthcheck.toml"),
         }
     }
 
