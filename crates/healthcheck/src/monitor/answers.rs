@@ -68,6 +68,8 @@ impl Monitor {
         }
         self.desk.forget(name);
         self.look_at_everything();
+        // What was answered is not taken back by a sudden end.
+        self.ledger.save(&self.state, self.now().boottime);
         Answer::Done
     }
 
