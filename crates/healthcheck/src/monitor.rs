@@ -61,14 +61,17 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot begin to wait for events: is there a descriptor left?")?;
     let (store, state) = Store::open(&settings.config.state_dir)?;
-    LocalSet::new().block_on(&runtime, async {
+    let ended = LocalSet::new().block_on(&runtime, async {
         let mut monitor = Monitor::begin(settings, store, state)?;
         monitor.open_control(env);
         monitor.first_look();
         let why = monitor.go_on(load).await;
         monitor.stop(why);
         Ok(0)
-    })
+    });
+    // A dead mount may hold a look's thread for long.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Everything that is known, and everything that it is learned by.
