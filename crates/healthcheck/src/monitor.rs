@@ -50,6 +50,8 @@ use voice::Voice;
 const PORTION: usize = 256;
 /// What happens within this time of a commit is kept with the next one.
 const TOGETHER: Duration = Duration::from_millis(2);
+/// How long reports are read before something else has its turn.
+const TURN: Duration = Duration::from_millis(10);
 
 /// Reads the configuration again.
 pub(crate) type Load<'a> = &'a dyn Fn() -> anyhow::Result<Settings>;
@@ -121,6 +123,8 @@ enum Event {
     Ended(Vec<u32>),
     Hinted,
     Rang,
+    /// Reports are still to be read.
+    Behind,
     Outside(News),
     Numbers(Numbers),
     Taken(Taken),
@@ -247,6 +251,7 @@ impl Monitor {
     }
 
     async fn next(&mut self) -> Event {
+        let is_behind = self.desk.is_behind();
         let inputs = &mut self.inputs;
         tokio::select! {
             biased;
@@ -262,6 +267,8 @@ impl Monitor {
             Some(asked) = inputs.asked.recv() => Event::Asked(asked),
             _ = inputs.hangup.recv() => Event::Reload,
             () = inputs.reload.notified() => Event::Reload,
+            // Everything else comes first; and whoever waits for the kernel is let in.
+            () = tokio::task::yield_now(), if is_behind => Event::Behind,
         }
     }
 
@@ -274,7 +281,7 @@ impl Monitor {
             Event::Taken(taken) => self.runs.learn(taken),
             Event::Asked(asked) => self.answer(asked),
             Event::Oom(oom) => info!("{}", oom.line),
-            Event::Rang | Event::Reload | Event::Stop(_) => {}
+            Event::Rang | Event::Behind | Event::Reload | Event::Stop(_) => {}
         }
     }
 
@@ -309,9 +316,8 @@ impl Monitor {
             self.voice.gap(now.wall, &gap);
             self.ledger.note_gap(gap, now.boottime);
         }
-        for name in self.desk.due(now.boottime) {
-            self.look_at(&name);
-        }
+        self.desk.note_due(now.boottime);
+        self.look_at_some();
         let due: Vec<Subject> = self.state.due(now.boottime).cloned().collect();
         due.iter().for_each(|subject| self.judge_at_its_deadline(subject));
         if now.boottime >= self.pulse_at {

@@ -23,6 +23,8 @@ pub(super) struct Desk {
     read_boottime: BTreeMap<ServiceName, Duration>,
     /// Readings that wait for the end of their pause.
     waiting: BTreeSet<(Duration, ServiceName)>,
+    /// Reports that are to be read now.
+    ready: BTreeSet<ServiceName>,
     remarks: Remarks,
 }
 
@@ -36,6 +38,7 @@ impl Desk {
             watch,
             read_boottime: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            ready: BTreeSet::new(),
             remarks: Remarks::default(),
         }
     }
@@ -45,13 +48,8 @@ impl Desk {
         self.watch.take()
     }
 
-    /// The reports that are to be read because of hints. One that was read just now is read once more later.
-    pub(super) fn hinted(
-        &mut self,
-        hints: Hints,
-        boottime: Duration,
-        wanted: &dyn Fn(&ServiceName) -> bool,
-    ) -> BTreeSet<ServiceName> {
+    /// Notes the reports that are to be read because of hints. One that was read just now is read once more later.
+    pub(super) fn note(&mut self, hints: Hints, boottime: Duration, wanted: &dyn Fn(&ServiceName) -> bool) {
         let mut names: BTreeSet<ServiceName> = hints.names.into_iter().map(|(_, name)| name).collect();
         let has_room = |name: &ServiceName| self.shelves.iter().any(|shelf| shelf.has_room_for(name));
         names.retain(|name| wanted(name) || has_room(name));
@@ -59,7 +57,17 @@ impl Desk {
         for dir in hints.dirs {
             names.extend(self.changed_in(dir, wanted));
         }
-        names
+        self.ready.extend(names);
+    }
+
+    /// The next one that is to be read now.
+    pub(super) fn next_ready(&mut self) -> Option<ServiceName> {
+        self.ready.pop_first()
+    }
+
+    /// Whether more are to be read now.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     fn is_due(&mut self, name: &ServiceName, boottime: Duration) -> bool {
@@ -71,13 +79,11 @@ impl Desk {
         false
     }
 
-    /// The readings whose pause is over.
-    pub(super) fn due(&mut self, boottime: Duration) -> Vec<ServiceName> {
-        let mut due = Vec::new();
-        while let Some((_, name)) = self.waiting.first().filter(|(at, _)| *at <= boottime).cloned() {
-            due.extend(self.waiting.pop_first().map(|_| name));
+    /// Notes the reports whose pause is over.
+    pub(super) fn note_due(&mut self, boottime: Duration) {
+        while self.waiting.first().is_some_and(|(at, _)| *at <= boottime) {
+            self.ready.extend(self.waiting.pop_first().map(|(_, name)| name));
         }
-        due
     }
 
     /// When the next pause is over.

@@ -2,7 +2,7 @@
 
 use super::outside::{News, Planned};
 use super::resources::Numbers;
-use super::{Monitor, PORTION, Settings};
+use super::{Monitor, PORTION, Settings, TURN};
 use crate::sources::journal;
 use crate::sources::reports::{has_died, not_looked_for};
 use crate::sources::systemd::Bus;
@@ -111,10 +111,18 @@ impl Monitor {
         if hints.files {
             self.inputs.reload.notify_one();
         }
-        let names = self.desk.hinted(hints, clock::boottime(), &wanted(&self.settings, &self.state));
-        for name in names {
+        self.desk.note(hints, clock::boottime(), &wanted(&self.settings, &self.state));
+    }
+
+    /// However many reports there are to be read: soon, what changed is kept and told, and whatever else has happened
+    /// is seen.
+    pub(super) fn look_at_some(&mut self) {
+        let end = Instant::now() + TURN;
+        while let Some(name) = self.desk.next_ready() {
             self.look_at(&name);
-            self.settle_soon();
+            if Instant::now() >= end {
+                return;
+            }
         }
     }
 
