@@ -1,5 +1,6 @@
 //! What every story needs: a machine of its own, programs that end with their test, and waiting that has an end.
 
+mod dice;
 mod machine;
 mod monitor;
 mod patience;
@@ -7,8 +8,9 @@ mod process;
 mod systemd;
 pub(crate) mod web;
 
-pub(crate) use machine::{Machine, Outcome, Snapshot, beat_of};
-pub(crate) use monitor::Monitor;
+pub(crate) use dice::Dice;
+pub(crate) use machine::{Machine, Outcome, Snapshot, World, beat_of};
+pub(crate) use monitor::{Cost, Monitor};
 pub(crate) use patience::{PATIENCE, eventually};
 pub(crate) use process::{Parent, Process, copy_program, example, run};
 pub(crate) use systemd::Systemd;

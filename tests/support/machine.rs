@@ -1,3 +1,4 @@
+use super::Process;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,21 @@ use tempfile::TempDir;
 /// A working directory of its own, with the program and its health files in `logs/health`.
 pub(crate) struct Machine {
     root: TempDir,
+}
+
+/// Prints all rows of a table.
+const KEPT: &str = "
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.row_factory = sqlite3.Row
+rows = db.execute(f'SELECT * FROM {sys.argv[2]} ORDER BY id')
+print(json.dumps([dict(row) for row in rows]))
+";
+
+/// A machine whose mounts nobody else sees.
+pub(crate) struct World<'a> {
+    machine: &'a Machine,
+    process: Process,
 }
 
 /// How a run of the program ended, and what it said.
@@ -85,8 +101,56 @@ impl Machine {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// What a monitor that has ended left of its story, read by another program: `table` of `state.db`, in order.
+    #[track_caller]
+    pub(crate) fn kept(&self, table: &str) -> Vec<Value> {
+        kept(&mut self.any_command("python3", &["-c", KEPT, "logs/state.db", table]))
+    }
+
     pub(crate) fn configures(&self, toml: &str) {
         fs::write(self.root().join("healthcheck.toml"), toml).unwrap();
+    }
+}
+
+#[track_caller]
+fn kept(command: &mut Command) -> Vec<Value> {
+    let outcome = Outcome::of(&command.output().unwrap());
+    serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("no rows: {error}\n{outcome:?}"))
+}
+
+impl<'a> World<'a> {
+    /// A world made by a shell, with what it mounts; `$R` is the machine's root. What the shell holds open ends with it.
+    #[track_caller]
+    pub(crate) fn of(machine: &'a Machine, script: &str) -> Self {
+        let script = format!("R={}; {script}\necho made; read end", machine.root().display());
+        let process = Process::start(&mut machine.any_command("unshare", &["-m", "dash", "-ec", &script]));
+        assert_eq!(process.line(), "made");
+        Self { machine, process }
+    }
+
+    /// A command in this world.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let (pid, root) = (self.process.pid().to_string(), self.machine.root().display());
+        let wd = format!("--wdns={root}");
+        let mut all = vec!["-m", "-t", &pid, &wd];
+        all.extend(words);
+        self.machine.any_command("nsenter", &all)
+    }
+
+    /// The program in this world.
+    pub(crate) fn program(&self, words: &[&str]) -> Command {
+        self.command(&[&[env!("CARGO_BIN_EXE_healthcheck")], words].concat())
+    }
+
+    #[track_caller]
+    pub(crate) fn shell(&self, script: &str) -> Outcome {
+        Outcome::of(&self.command(&["dash", "-c", script]).output().unwrap())
+    }
+
+    /// As `Machine::kept`.
+    #[track_caller]
+    pub(crate) fn kept(&self, db: &str, table: &str) -> Vec<Value> {
+        kept(&mut self.command(&["python3", "-c", KEPT, db, table]))
     }
 }
 

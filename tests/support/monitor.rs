@@ -12,6 +12,31 @@ pub(crate) struct Monitor {
     told: RefCell<Vec<Value>>,
 }
 
+/// What a process takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) resident_bytes: u64,
+    pub(crate) descriptors: usize,
+    pub(crate) cpu: Duration,
+}
+
+impl Cost {
+    #[track_caller]
+    pub(crate) fn of(pid: u32) -> Self {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+        let (status, stat) = (read("status"), read("stat"));
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Self {
+            resident_bytes: kib * 1024,
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+            cpu: Duration::from_millis(ticks * 10),
+        }
+    }
+}
+
 impl Machine {
     /// A monitor of this machine that is ready.
     #[track_caller]
@@ -116,6 +141,23 @@ impl Monitor {
     /// Ends it as the kernel does.
     pub(crate) fn kill(self) {
         self.process.kill();
+    }
+
+    /// Ends it as the kernel does, and returns everything that it said before.
+    #[track_caller]
+    pub(crate) fn killed(mut self) -> Vec<Value> {
+        self.signal(Signal::KILL);
+        self.process.ended();
+        while let Some(line) = self.process.line_or_none(PATIENCE) {
+            self.note(&line);
+        }
+        self.told.take()
+    }
+
+    /// What it takes now.
+    #[track_caller]
+    pub(crate) fn cost(&self) -> Cost {
+        Cost::of(self.pid())
     }
 
     /// How it ended by itself.
