@@ -1,8 +1,14 @@
 //! `healthcheck monitor`: what it knows, and when.
 
+mod agreement;
 mod ends;
 mod files;
+mod hindered;
+mod hostile;
 mod installed;
+mod keeping;
+mod kills;
 mod lasting;
 mod silence;
+mod soak;
 mod systemd;
