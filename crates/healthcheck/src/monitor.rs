@@ -19,7 +19,7 @@ pub(crate) use settings::Settings;
 
 use crate::commands::units::FoundUnits;
 use crate::sources::alarm::Alarm;
-use crate::sources::kernel::{Kernel, Oom};
+use crate::sources::kernel::Kernel;
 use crate::state::Store;
 use anyhow::Context;
 use control::Asked;
@@ -129,7 +129,6 @@ enum Event {
     Numbers(Numbers),
     Taken(Taken),
     Asked(Asked),
-    Oom(Oom),
     Reload,
     Stop(&'static str),
 }
@@ -260,7 +259,6 @@ impl Monitor {
             pids = self.runs.deaths.next() => Event::Ended(pids),
             () = inputs.bell.notified() => Event::Hinted,
             () = inputs.alarm.rings() => Event::Rang,
-            oom = next_oom(&mut inputs.kernel) => Event::Oom(oom),
             Some(news) = inputs.outside.recv() => Event::Outside(news),
             Some(numbers) = inputs.numbers.recv() => Event::Numbers(numbers),
             Some(taken) = inputs.taken.recv() => Event::Taken(taken),
@@ -280,7 +278,6 @@ impl Monitor {
             Event::Numbers(numbers) => self.measure(numbers),
             Event::Taken(taken) => self.runs.learn(taken),
             Event::Asked(asked) => self.answer(asked),
-            Event::Oom(oom) => info!("{}", oom.line),
             Event::Rang | Event::Behind | Event::Reload | Event::Stop(_) => {}
         }
     }
@@ -322,6 +319,9 @@ impl Monitor {
         due.iter().for_each(|subject| self.judge_at_its_deadline(subject));
         if now.boottime >= self.pulse_at {
             self.pulse_at = now.boottime + self.own.pulse();
+            if let Some(kernel) = &mut self.inputs.kernel {
+                kernel.catch_up();
+            }
             self.look_at_everything();
             self.tell_own_health();
         }
@@ -373,12 +373,5 @@ impl Monitor {
         drop(self.inputs.published.take());
         self.own.stop(why);
         self.voice.say("stopped", Timestamp::now(), json!({ "reason": why }));
-    }
-}
-
-async fn next_oom(kernel: &mut Option<Kernel>) -> Oom {
-    match kernel {
-        Some(kernel) => kernel.next().await,
-        None => std::future::pending().await,
     }
 }
