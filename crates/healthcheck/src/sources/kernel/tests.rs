@@ -5,13 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use tokio::runtime::{Builder, Runtime};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
 
 fn killed(facility: u32, pid: u32) -> String {
     format!(
@@ -121,8 +116,6 @@ fn a_log_that_ends_is_read_no_more() {
 
 #[test]
 fn why_it_is_not_read_comes_with_the_cure() {
-    let _runtime = runtime();
-    let _guard = _runtime.enter();
     let why = |path: &str| Kernel::open(Path::new(path)).err().unwrap().to_string();
     assert!(why("/nothing/kmsg").starts_with("cannot read /nothing/kmsg: No such file or directory"));
     assert!(
