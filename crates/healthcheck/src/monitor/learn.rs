@@ -40,19 +40,20 @@ impl Monitor {
 
     /// Reads a report, looks at the process that it names, and judges both.
     pub(super) fn look_at(&mut self, name: &ServiceName) {
-        self.look_with(name, false);
+        self.look_with(name, false, None);
     }
 
-    fn look_with(&mut self, name: &ServiceName, is_thorough: bool) {
+    /// A look at one whose process is known to have ended before needs no second one.
+    fn look_with(&mut self, name: &ServiceName, is_thorough: bool, ended: Option<u32>) {
         let (subject, began) = (Subject::from(name), Instant::now());
         let mut facts = self.facts(&subject, name, is_thorough);
-        if has_died(&facts) {
+        if has_died(&facts) && (ended.is_none() || pid_of(&facts) != ended) {
             // It may have said goodbye, or begun anew, since its report was read.
             facts = self.facts(&subject, name, true);
-            if has_died(&facts) {
-                facts.changes = self.runs.changes(&subject, self.unit_files(&subject));
-                facts.oom = self.oom_of(&subject, &facts);
-            }
+        }
+        if has_died(&facts) {
+            facts.changes = self.runs.changes(&subject, self.unit_files(&subject));
+            facts.oom = self.oom_of(&subject, &facts);
         }
         let outcome = Ok(Facts::Service(Box::new(facts)));
         self.observe(Observation { subject, outcome, took: began.elapsed() });
@@ -84,9 +85,9 @@ impl Monitor {
 
     /// The kernel's word that memory ran out; where that may not be read, its count of such kills in the group.
     fn oom_of(&mut self, subject: &Subject, facts: &ServiceFacts) -> Option<String> {
-        let pid = facts.report.as_ref().ok()?.report.pid?;
+        let pid = pid_of(facts)?;
         match &mut self.inputs.kernel {
-            Some(kernel) => kernel.oom_of(u32::try_from(pid).ok()?),
+            Some(kernel) => kernel.oom_of(pid),
             None => match self.runs.oom_kills(subject) {
                 0 => None,
                 _ => Some("its control group killed a process because memory ran out".to_owned()),
@@ -99,7 +100,7 @@ impl Monitor {
         for pid in pids {
             for subject in self.runs.subjects_of(*pid) {
                 if let Ok(name) = subject.name.parse() {
-                    self.look_with(&name, true);
+                    self.look_with(&name, true, Some(*pid));
                 }
             }
             self.settle_soon();
@@ -160,7 +161,7 @@ impl Monitor {
     pub(super) fn judge_at_its_deadline(&mut self, subject: &Subject) {
         let reports = subject.kind == Kind::Service && self.state.has_report(subject);
         match subject.name.parse::<ServiceName>() {
-            Ok(name) if reports => self.look_with(&name, true),
+            Ok(name) if reports => self.look_with(&name, true, None),
             _ => self.observe(Observation::time_passed(subject.clone())),
         }
         if self.state.deadline_of(subject).is_some_and(|at| at <= clock::boottime()) {
@@ -341,6 +342,11 @@ fn wanted<'a>(settings: &'a Settings, state: &'a State) -> impl Fn(&ServiceName)
     move |name| {
         settings.policy.service(name.as_str()).is_some() || state.verdict(&Subject::from(name)).is_some()
     }
+}
+
+/// The process that a report names.
+fn pid_of(facts: &ServiceFacts) -> Option<u32> {
+    u32::try_from(facts.report.as_ref().ok()?.report.pid?).ok()
 }
 
 /// The kind of look that an observation is of.
