@@ -9,6 +9,7 @@ mod installed;
 mod keeping;
 mod kills;
 mod lasting;
+mod looks;
 mod silence;
 mod soak;
 mod systemd;
