@@ -30,6 +30,7 @@
 #![warn(missing_docs)]
 
 mod aftermath;
+pub mod alerts;
 mod container;
 mod dependencies;
 mod ending;

@@ -1,5 +1,6 @@
 //! Tells how the services on this machine are.
 
+mod channels;
 mod cli;
 mod commands;
 #[cfg_attr(not(test), expect(dead_code, reason = "the parts that take these settings do not exist yet"))]

@@ -1,0 +1,63 @@
+//! Incidents: from the first bad transition to recovery.
+
+use crate::saved;
+use crate::{Cause, Subject};
+use health_reporter::Status;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// From the first bad transition to recovery of everything that went bad together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Counted from 1 in one `state.db`.
+    pub id: u64,
+    /// When the first of its subjects went bad, wall time.
+    pub opened: Timestamp,
+    /// When the last of its subjects recovered, wall time.
+    pub resolved: Option<Timestamp>,
+    /// The worst status that any of them had.
+    #[serde(deserialize_with = "saved::word")]
+    pub worst: Status,
+    /// Who said that somebody cares for it: no reminders any more.
+    pub acknowledged: Option<Acknowledgement>,
+    /// Its subjects, in the order in which they joined.
+    pub members: Vec<Member>,
+    /// Who joins until then belongs to it; on the clock of [`Alerts`](super::Alerts).
+    pub(crate) open_until: Duration,
+}
+
+/// Who said that somebody cares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub author: String,
+    /// When, wall time.
+    pub at: Timestamp,
+}
+
+/// A subject of an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Which one.
+    pub subject: Subject,
+    /// How it is, or was while it was bad.
+    #[serde(deserialize_with = "saved::word")]
+    pub status: Status,
+    /// Why, as a word.
+    pub cause: Cause,
+    /// What is or was the matter.
+    pub message: String,
+    /// When it went bad, wall time.
+    pub since: Timestamp,
+    /// When it recovered, wall time.
+    pub recovered: Option<Timestamp>,
+}
+
+impl Incident {
+    /// Whether any of its subjects is still bad.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.resolved.is_none()
+    }
+}

@@ -1,0 +1,180 @@
+//! What keeps a notice back: mutes of an operator, of a schedule, of a cause that is told already, and the rules' own waits.
+
+use crate::{Kind, Subject};
+use jiff::Timestamp;
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Muted by an operator until a time, or while a command runs. Judging and recording go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Counted from 1 in one `state.db`.
+    pub id: u64,
+    /// Names of subjects; `*` stands for any text.
+    pub pattern: String,
+    /// Until when, wall time; without it as long as whoever asked for it holds it.
+    pub until: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: String,
+    /// Who asked for it.
+    pub author: String,
+    /// When, wall time.
+    pub created: Timestamp,
+}
+
+impl Silence {
+    /// Whether it mutes a subject at an instant.
+    #[must_use]
+    pub fn covers(&self, subject: &Subject, at: Timestamp) -> bool {
+        self.until.is_none_or(|until| at < until) && fits(&self.pattern, &subject.name)
+    }
+}
+
+/// Local time from `from` up to `until`, across midnight where `until` is earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// When it begins.
+    pub from: Time,
+    /// When it is over.
+    pub until: Time,
+}
+
+impl Hours {
+    /// Whether a local time is in it.
+    #[must_use]
+    pub fn contains(self, time: Time) -> bool {
+        if self.from <= self.until {
+            self.from <= time && time < self.until
+        } else {
+            self.from <= time || time < self.until
+        }
+    }
+}
+
+/// Muted by schedule: planned work, at the same hours of some days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaintenanceWindow {
+    /// Names of subjects with `*`; all of them where there is none.
+    pub subjects: Vec<String>,
+    /// On which days it begins; every day where there is none.
+    pub days: Vec<Weekday>,
+    /// The hours.
+    pub hours: Hours,
+}
+
+impl MaintenanceWindow {
+    /// Whether it mutes a subject at an instant.
+    #[must_use]
+    pub fn covers(&self, subject: &Subject, at: Timestamp, zone: &TimeZone) -> bool {
+        let is_meant =
+            self.subjects.is_empty() || self.subjects.iter().any(|pattern| fits(pattern, &subject.name));
+        is_meant && self.is_at(at, zone)
+    }
+
+    /// After midnight it is still the window of the day before.
+    fn is_at(&self, at: Timestamp, zone: &TimeZone) -> bool {
+        let local = zone.to_datetime(at);
+        let is_of_yesterday = self.hours.from > self.hours.until && local.time() < self.hours.until;
+        let day = if is_of_yesterday { local.date().yesterday() } else { Ok(local.date()) };
+        let is_day = self.days.is_empty() || day.is_ok_and(|day| self.days.contains(&day.weekday()));
+        is_day && self.hours.contains(local.time())
+    }
+}
+
+/// Why something is not told, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Held {
+    /// No route leads it to the channel.
+    NotRouted,
+    /// Less than the channel is told of.
+    BelowLevel,
+    /// The machine has just started.
+    Grace,
+    /// What is simultaneous is gathered.
+    GroupWait,
+    /// A supervisor may still bring it back.
+    RestartWait,
+    /// The subject was told of a short while ago.
+    Cooldown,
+    /// It changes too often.
+    Flapping,
+    /// A cause of it is told already.
+    Inhibited {
+        /// The name of the cause.
+        root: String,
+    },
+    /// An operator muted it.
+    Silenced {
+        /// The silence.
+        id: u64,
+    },
+    /// It is muted by schedule.
+    Maintenance,
+    /// It is not urgent enough for this time of the day.
+    Quiet,
+    /// Too many notices went out: what is due is gathered.
+    TooMany,
+    /// The channel has another notice to deliver first.
+    Busy,
+    /// The channel does not work.
+    Broken,
+    /// The channel's server has what there is to tell.
+    Told,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRouted => f.write_str("no route leads there"),
+            Self::BelowLevel => f.write_str("below the level of the channel"),
+            Self::Grace => f.write_str("the machine has just started (grace)"),
+            Self::GroupWait => f.write_str("what is simultaneous is gathered (group_wait)"),
+            Self::RestartWait => f.write_str("a supervisor may still bring it back (restart_wait)"),
+            Self::Cooldown => f.write_str("it was told of a short while ago (cooldown)"),
+            Self::Flapping => f.write_str("it changes too often (flapping)"),
+            Self::Inhibited { root } => write!(f, "its cause is told already: {root} (inhibition)"),
+            Self::Silenced { id } => write!(f, "muted by silence {id}"),
+            Self::Maintenance => f.write_str("muted by a maintenance window"),
+            Self::Quiet => f.write_str("quiet hours"),
+            Self::TooMany => f.write_str("too many notices: it waits for the next digest"),
+            Self::Busy => f.write_str("the notice before it is still being sent"),
+            Self::Broken => f.write_str("the channel does not work"),
+            Self::Told => f.write_str("told"),
+        }
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any text.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    let after = middle.iter().try_fold(rest, |rest, part| Some(&rest[rest.find(part)? + part.len()..]));
+    after.is_some_and(|rest| rest.ends_with(last))
+}
+
+/// Whom a channel is told of, from which status on, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Only these kinds; all where there is none.
+    pub kinds: Vec<Kind>,
+    /// Only names that fit one of these; all where there is none.
+    pub subjects: Vec<String>,
+    /// The least status.
+    pub level: health_reporter::Status,
+    /// Local time in which only fatal is told.
+    pub quiet: Option<Hours>,
+}
+
+impl Route {
+    /// Whether it leads a subject somewhere.
+    #[must_use]
+    pub fn covers(&self, subject: &Subject) -> bool {
+        let is_kind = self.kinds.is_empty() || self.kinds.contains(&subject.kind);
+        is_kind && (self.subjects.is_empty() || self.subjects.iter().any(|it| fits(it, &subject.name)))
+    }
+}
