@@ -1,13 +1,269 @@
 //! From transitions to notices: who is told what, when, and why not.
+//!
+//! [`Alerts`] holds incidents, mutes, what each channel's server last accepted, and what is on its way. [`Alerts::note`]
+//! takes in transitions, [`Alerts::plan`] compares what is true with what each channel was told, and decides. Since it
+//! compares states and follows no events, nothing that fails in between is lost: what was not told is still to be told.
 
+mod changes;
+mod clock;
+mod compose;
+mod decide;
 mod delivery;
+mod desk;
 mod incident;
 mod mute;
 mod notice;
+mod operate;
+mod plan;
 mod rules;
+mod trouble;
+mod words;
 
+pub use changes::{Changes, Saved};
 pub use delivery::{Outcome, Outgoing, OutgoingState};
+pub use desk::{DeskHead, Told};
 pub use incident::{Acknowledgement, Incident, Member};
-pub use mute::{Held, Hours, MaintenanceWindow, Route, Silence};
+pub use mute::{Decided, Held, Hours, MaintenanceWindow, Route, Silence};
 pub use notice::{Item, Notice, NoticeReason};
+pub use operate::{ChannelView, NoSuchIncident};
 pub use rules::{ChannelRules, Rules};
+pub use trouble::Trouble;
+
+use crate::{Cause, Now, Policy, State, Subject, Transition};
+use changes::Dirty;
+use clock::Clock;
+use desk::Desk;
+use health_reporter::Status;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An incident that takes in everything is of no use to anybody.
+const MAX_MEMBERS: usize = 1_000;
+
+/// What a decision is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// What is true.
+    pub state: &'a State,
+    /// What is expected, and what depends on what.
+    pub policy: &'a Policy,
+    /// When somebody is told.
+    pub rules: &'a Rules,
+    /// The instant.
+    pub now: &'a Now,
+}
+
+/// Incidents, mutes, what each channel was told, and what is on its way to it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Alerts {
+    head: AlertsHead,
+    incidents: BTreeMap<u64, Incident>,
+    troubles: BTreeMap<Subject, Trouble>,
+    silences: BTreeMap<u64, Silence>,
+    desks: BTreeMap<String, Desk>,
+    dirty: Dirty,
+    /// When time alone may change a decision.
+    next: Option<Duration>,
+    /// Causes may have changed since they were last looked for.
+    is_stale: bool,
+}
+
+/// What holds the rest together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AlertsHead {
+    /// What makes the numbers of one `state.db` unique: letters and digits.
+    instance: String,
+    clock: Clock,
+    last_incident: u64,
+    last_notice: u64,
+    last_silence: u64,
+    reboot: Option<Reboot>,
+}
+
+/// How the machine came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reboot {
+    /// Until when it is known to have been there, wall time.
+    pub down: Timestamp,
+    /// Since when it is back, wall time.
+    pub up: Timestamp,
+    /// Whether it was shut down.
+    pub was_clean: bool,
+}
+
+impl Alerts {
+    /// Knows nothing, and calls itself by letters and digits that nobody else has.
+    #[must_use]
+    pub fn new(instance: &str) -> Self {
+        let head = AlertsHead { instance: instance.to_owned(), ..AlertsHead::default() };
+        Self { head, is_stale: true, ..Self::default() }
+    }
+
+    /// By what its numbers are unique.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.head.instance
+    }
+
+    /// Takes in a transition: an incident opens, worsens or resolves. Whoever is to be told is decided by
+    /// [`Alerts::plan`].
+    pub fn note(&mut self, transition: &Transition, world: &World<'_>) {
+        self.head.clock.advance(world.now);
+        self.is_stale = true;
+        match transition.to {
+            Status::Healthy => self.end_trouble(transition, world),
+            Status::Unknown if transition.cause == Cause::NotObserved => {
+                self.end_trouble(transition, world);
+            }
+            // Whoever cannot be looked at has not recovered.
+            Status::Unknown => {}
+            Status::Warning | Status::Error | Status::Fatal => self.suffer(transition, world),
+        }
+    }
+
+    /// Brings what is known into agreement with what is true: at the start, since either may have been lost.
+    pub fn agree(&mut self, world: &World<'_>) {
+        self.head.clock.advance(world.now);
+        let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
+        let is_wrong = |subject: &Subject| {
+            world.state.verdict(subject).is_none_or(|verdict| verdict.status == Status::Healthy)
+        };
+        let over: Vec<_> = open.map(|(subject, _)| subject.clone()).filter(|it| is_wrong(it)).collect();
+        for subject in over {
+            self.note(&as_transition(&subject, world), world);
+        }
+        for (subject, record) in world.state.records() {
+            let status = record.verdict.status;
+            let is_known = self.troubles.get(subject).is_some_and(|it| it.is_open() && it.status == status);
+            if status > Status::Unknown && !is_known {
+                self.note(&as_transition(subject, world), world);
+            }
+        }
+    }
+
+    /// The machine is back; every channel is told when the grace is over.
+    pub fn rebooted(&mut self, reboot: Reboot, rules: &Rules) {
+        if !reboot.was_clean {
+            for name in rules.channels.keys() {
+                self.desks.entry(name.clone()).or_default().head.is_reboot_due = true;
+                self.dirty.channels.insert(name.clone());
+            }
+        }
+        self.head.reboot = Some(reboot);
+        self.dirty.head = true;
+    }
+
+    fn suffer(&mut self, transition: &Transition, world: &World<'_>) {
+        let at = self.head.clock.at;
+        let subject = &transition.subject;
+        let open = self.troubles.get(subject).filter(|trouble| trouble.is_open()).map(|it| it.incident);
+        let incident = open.unwrap_or_else(|| self.incident_for(transition, world));
+        let trouble = match self.troubles.remove(subject) {
+            Some(former) if former.is_open() => {
+                let Transition { to, cause, message, .. } = transition;
+                Trouble { status: *to, cause: *cause, message: message.clone(), ..former }
+            }
+            Some(former) => former.again(incident, transition, at),
+            None => Trouble::new(incident, transition, at),
+        };
+        self.troubles.insert(subject.clone(), trouble);
+        self.dirty.troubles.insert(subject.clone());
+        self.join(incident, transition);
+    }
+
+    /// The incident of its cause, or the one that is just beginning, or a new one.
+    fn incident_for(&mut self, transition: &Transition, world: &World<'_>) -> u64 {
+        let at = self.head.clock.at;
+        let root = world.state.root_of(&transition.subject, world.policy);
+        let of_root = root.and_then(|root| self.troubles.get(&root)).filter(|trouble| trouble.is_open());
+        let has_room = |id: &u64| self.incidents.get(id).is_some_and(|it| it.members.len() < MAX_MEMBERS);
+        let beginning =
+            self.incidents.iter().next_back().filter(|(_, incident)| {
+                incident.is_open() && incident.opened_at + world.rules.group_wait > at
+            });
+        let known = of_root.map(|trouble| trouble.incident).or_else(|| beginning.map(|(id, _)| *id));
+        if let Some(known) = known.filter(has_room) {
+            return known;
+        }
+        self.head.last_incident += 1;
+        let id = self.head.last_incident;
+        let opened = transition.at;
+        let incident = Incident {
+            id,
+            opened,
+            resolved: None,
+            worst: transition.to,
+            acknowledged: None,
+            members: Vec::new(),
+            opened_at: at,
+        };
+        self.incidents.insert(id, incident);
+        self.dirty.head = true;
+        id
+    }
+
+    fn join(&mut self, id: u64, transition: &Transition) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.worst = incident.worst.max(transition.to);
+        let Transition { subject, to, cause, message, since, .. } = transition;
+        let member = Member {
+            subject: subject.clone(),
+            status: *to,
+            cause: *cause,
+            message: message.clone(),
+            since: *since,
+            recovered: None,
+        };
+        match incident.members.iter_mut().find(|member| member.subject == *subject) {
+            Some(known) => *known = Member { since: known.since, ..member },
+            None => incident.members.push(member),
+        }
+        self.dirty.incidents.insert(id);
+    }
+
+    fn end_trouble(&mut self, transition: &Transition, world: &World<'_>) {
+        let at = self.head.clock.at;
+        let Some(trouble) = self.troubles.get_mut(&transition.subject) else { return };
+        if !trouble.is_open() {
+            return;
+        }
+        trouble.end(transition, at);
+        let is_in_time = at < trouble.began + world.rules.restart_wait;
+        if trouble.may_heal() && is_in_time && transition.cause == Cause::SelfReported {
+            trouble.heal(at, world.now, &world.rules.zone);
+        }
+        let id = trouble.incident;
+        self.dirty.troubles.insert(transition.subject.clone());
+        self.leave(id, transition);
+    }
+
+    fn leave(&mut self, id: u64, transition: &Transition) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let left = incident.members.iter_mut().filter(|member| member.subject == transition.subject);
+        left.for_each(|member| member.recovered = Some(transition.at));
+        if incident.members.iter().all(|member| member.recovered.is_some()) {
+            incident.resolved = Some(transition.at);
+        }
+        self.dirty.incidents.insert(id);
+    }
+}
+
+/// The verdict that is held, as if it had just been reached.
+fn as_transition(subject: &Subject, world: &World<'_>) -> Transition {
+    let verdict = world.state.verdict(subject);
+    Transition {
+        subject: subject.clone(),
+        from: Status::Unknown,
+        to: verdict.map_or(Status::Unknown, |verdict| verdict.status),
+        cause: verdict.map_or(Cause::NotObserved, |verdict| verdict.cause),
+        at: world.now.wall,
+        message: verdict.map(|verdict| verdict.message.clone()).unwrap_or_default(),
+        since: verdict.map_or(world.now.wall, |verdict| verdict.since),
+        reasons: Vec::new(),
+        evidence: crate::Evidence::default(),
+        is_healed_by_supervisor: false,
+        is_flapping: false,
+    }
+}

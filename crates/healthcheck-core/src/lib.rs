@@ -50,6 +50,7 @@ mod probe;
 mod probed;
 mod recent;
 mod resources;
+mod roots;
 mod run;
 mod saved;
 mod sight;

@@ -328,6 +328,12 @@ impl State {
         self.subjects.insert(subject, Box::new(record));
     }
 
+    /// Each known service from a name on, in order.
+    pub(crate) fn subjects_from(&self, first: &Subject) -> impl Iterator<Item = &Subject> {
+        let of_kind = first.kind;
+        self.subjects.range(first.clone()..).map(|(subject, _)| subject).filter(move |it| it.kind == of_kind)
+    }
+
     /// An instance of a service that reported, if the service itself is not among them.
     pub(crate) fn reporting_instance(&self, subject: &Subject) -> Option<&Subject> {
         let first = Subject::new(subject.kind, &format!("{}@", subject.name));

@@ -90,3 +90,17 @@ impl OutgoingState {
         }
     }
 }
+
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pause after so many failed attempts: a second, twice as long each time, give or take a fifth, so that not
+/// everybody comes back at the same instant.
+pub(crate) fn backoff(id: &str, attempts: u32) -> Duration {
+    let doubled = Duration::from_secs(1 << attempts.saturating_sub(1).min(9)).min(MAX_PAUSE);
+    let hash = id.bytes().chain(attempts.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let share = u32::try_from(hash >> 40 & 0xff).unwrap_or_default();
+    doubled * (205 + share * 102 / 255) / 256
+}

@@ -23,8 +23,8 @@ pub struct Incident {
     pub acknowledged: Option<Acknowledgement>,
     /// Its subjects, in the order in which they joined.
     pub members: Vec<Member>,
-    /// Who joins until then belongs to it; on the clock of [`Alerts`](super::Alerts).
-    pub(crate) open_until: Duration,
+    /// When it opened, on the clock of [`Alerts`](super::Alerts).
+    pub(crate) opened_at: Duration,
 }
 
 /// Who said that somebody cares.

@@ -14,8 +14,10 @@ pub struct Silence {
     pub id: u64,
     /// Names of subjects; `*` stands for any text.
     pub pattern: String,
-    /// Until when, wall time; without it as long as whoever asked for it holds it.
-    pub until: Option<Timestamp>,
+    /// Until when, wall time.
+    pub until: Timestamp,
+    /// The command while which it lasts: whoever runs it moves `until` on.
+    pub while_command: Option<String>,
     /// Why, for people.
     pub reason: String,
     /// Who asked for it.
@@ -28,7 +30,7 @@ impl Silence {
     /// Whether it mutes a subject at an instant.
     #[must_use]
     pub fn covers(&self, subject: &Subject, at: Timestamp) -> bool {
-        self.until.is_none_or(|until| at < until) && fits(&self.pattern, &subject.name)
+        at < self.until && fits(&self.pattern, &subject.name)
     }
 }
 
@@ -177,4 +179,17 @@ impl Route {
         let is_kind = self.kinds.is_empty() || self.kinds.contains(&subject.kind);
         is_kind && (self.subjects.is_empty() || self.subjects.iter().any(|it| fits(it, &subject.name)))
     }
+}
+
+/// What was decided of a subject for a channel, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Why it is not told, or that it was.
+    pub held: Held,
+    /// Since when that is so, wall time.
+    pub at: Timestamp,
+    /// Until when it is so for sure, wall time, where time alone may change it.
+    pub until: Option<Timestamp>,
+    /// The notice that tells it.
+    pub notice: Option<String>,
 }

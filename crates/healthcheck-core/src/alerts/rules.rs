@@ -1,6 +1,9 @@
 //! When somebody is told: the configuration in the terms of the decision.
 
 use super::mute::{MaintenanceWindow, Route};
+use crate::Subject;
+use health_reporter::Status;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +27,8 @@ pub struct Rules {
     pub channels: BTreeMap<String, ChannelRules>,
     /// When what is planned.
     pub maintenance: Vec<MaintenanceWindow>,
+    /// Everything is decided, and nothing sent.
+    pub dry_run: bool,
     /// The zone in which hours are meant.
     pub zone: TimeZone,
 }
@@ -49,7 +54,22 @@ impl Default for Rules {
             reminder: Duration::from_secs(3_600),
             channels: BTreeMap::new(),
             maintenance: Vec::new(),
+            dry_run: false,
             zone: TimeZone::UTC,
         }
+    }
+}
+
+impl ChannelRules {
+    /// Whether the channel is told of a subject that is like this.
+    #[must_use]
+    pub fn hears(&self, subject: &Subject, status: Status) -> bool {
+        status > Status::Unknown && self.routes.iter().any(|it| it.level <= status && it.covers(subject))
+    }
+
+    /// Whether all routes that lead there rest at a local time.
+    pub(crate) fn is_quiet(&self, subject: &Subject, status: Status, time: Time) -> bool {
+        let mut routes = self.routes.iter().filter(|it| it.level <= status && it.covers(subject));
+        routes.all(|route| route.quiet.is_some_and(|quiet| quiet.contains(time)))
     }
 }

@@ -1,0 +1,54 @@
+//! A clock that goes on across boots, so that no wait begins anew and none is lost.
+
+use crate::Now;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A machine that was away for longer was away for so long: the wall clock may have been set.
+const MAX_AWAY: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long it has been since the very first instant: by boot time within a boot, by wall time from one to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Clock {
+    boot_id: Option<String>,
+    boottime: Duration,
+    wall: Timestamp,
+    pub(crate) at: Duration,
+}
+
+impl Clock {
+    /// Goes on to an instant.
+    pub(crate) fn advance(&mut self, now: &Now) -> Duration {
+        self.at += self.passed(now);
+        if self.boot_id.as_deref() != now.boot_id.as_deref() {
+            self.boot_id = now.boot_id.as_deref().map(str::to_owned);
+        }
+        (self.boottime, self.wall) = (now.boottime, now.wall);
+        self.at
+    }
+
+    fn passed(&self, now: &Now) -> Duration {
+        let is_same_boot = self.boot_id.as_deref() == now.boot_id.as_deref() && now.boottime >= self.boottime;
+        if is_same_boot {
+            return now.boottime - self.boottime;
+        }
+        let away = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
+        away.min(MAX_AWAY).max(now.boottime.min(away))
+    }
+
+    /// The boot time of an instant to come.
+    pub(crate) fn boottime_of(&self, at: Duration) -> Duration {
+        self.boottime + at.saturating_sub(self.at)
+    }
+
+    /// The instant of a wall time to come.
+    pub(crate) fn at_wall(&self, wall: Timestamp) -> Duration {
+        self.at + Duration::try_from(wall.duration_since(self.wall)).unwrap_or_default()
+    }
+
+    /// The wall time of an instant to come.
+    pub(crate) fn wall_of(&self, at: Duration) -> Timestamp {
+        self.wall.checked_add(at.saturating_sub(self.at)).unwrap_or(Timestamp::MAX)
+    }
+}

@@ -1,0 +1,222 @@
+//! The notice that follows from what is due: the root first, what belongs together in one.
+
+use super::desk::Desk;
+use super::plan::Due;
+use super::{Alerts, Item, Notice, NoticeReason, Trouble, World, words};
+use crate::{Cause, Kind, Priority, Subject};
+use health_reporter::Status;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// Subjects that are named; of the others only how many there are.
+const MAX_ITEMS: usize = 500;
+/// Names of the affected that are told.
+const MAX_AFFECTED: usize = 32;
+/// More threads than this at once are told as one.
+const MAX_THREADS: usize = 3;
+
+impl Alerts {
+    /// The next notice to a channel, where something is due.
+    pub(super) fn notice(&self, name: &str, desk: &Desk, due: &Due, world: &World<'_>) -> Option<Notice> {
+        let is_reboot = desk.head.is_reboot_due && world.now.boottime >= world.rules.grace;
+        if due.is_empty() && !is_reboot {
+            return None;
+        }
+        let mut items: Vec<Item> =
+            due.iter().map(|(subject, reason)| self.item(desk, subject, *reason, world)).collect();
+        let is_digest = !is_reboot && self.keep_one_thread(desk, &mut items);
+        items.sort_by_cached_key(|item| {
+            (Reverse(item.affected.len().min(1)), Reverse(item.status), item.subject.clone())
+        });
+        if is_reboot {
+            items.insert(0, self.reboot(world)?);
+        }
+        let reason = if is_digest { NoticeReason::Digest } else { reason_of(&items) };
+        let thread = match items.first().filter(|_| !is_reboot) {
+            Some(first) => self.thread_of_item(desk, first),
+            None => format!("{}-b{}", self.head.instance, self.head.last_notice + 1),
+        };
+        Some(self.complete(name, desk, items, reason, thread, world))
+    }
+
+    fn complete(
+        &self,
+        name: &str,
+        desk: &Desk,
+        mut items: Vec<Item>,
+        reason: NoticeReason,
+        thread: String,
+        world: &World<'_>,
+    ) -> Notice {
+        let left_out = items.len().saturating_sub(MAX_ITEMS);
+        let status = items.iter().map(|item| urgency(item, world)).max().unwrap_or(Status::Unknown);
+        let incident = items.iter().find_map(|item| item.incident);
+        // What is left out of the words is told all the same: the list is what was told.
+        let still_bad = self.still_bad(desk, &thread, &items, world);
+        items.iter_mut().for_each(|item| item.affected.truncate(MAX_AFFECTED));
+        let mut notice = Notice {
+            id: format!("{}-{}", self.head.instance, self.head.last_notice + 1),
+            channel: name.to_owned(),
+            host: world.rules.host.clone(),
+            at: world.now.wall,
+            reason,
+            status,
+            incident,
+            thread,
+            title: String::new(),
+            text: String::new(),
+            items,
+            still_bad,
+            left_out,
+        };
+        words::write(&mut notice);
+        notice
+    }
+
+    /// Keeps what belongs to the most urgent thread, where there are only a few; whether it is all of many.
+    fn keep_one_thread(&self, desk: &Desk, items: &mut Vec<Item>) -> bool {
+        let threads: BTreeSet<String> = items.iter().map(|item| self.thread_of_item(desk, item)).collect();
+        if threads.len() > MAX_THREADS {
+            return true;
+        }
+        let first = items.iter().max_by_key(|item| (item.status, Reverse(item.since)));
+        if let Some(thread) = first.map(|item| self.thread_of_item(desk, item)) {
+            items.retain(|item| self.thread_of_item(desk, item) == thread);
+        }
+        false
+    }
+
+    /// Where a subject was told of, as long as that is not over; else its incident's own.
+    pub(super) fn thread_of(&self, desk: &Desk, subject: &Subject) -> String {
+        let told = desk.told.get(subject).filter(|told| told.status != Status::Healthy);
+        match (told, self.troubles.get(subject)) {
+            (Some(told), _) => told.thread.clone(),
+            (None, Some(trouble)) => self.thread(trouble.incident),
+            (None, None) => self.thread(0),
+        }
+    }
+
+    fn thread_of_item(&self, desk: &Desk, item: &Item) -> String {
+        match item.reason {
+            NoticeReason::Healed => format!("{}-q", self.head.instance),
+            _ => self.thread_of(desk, &item.subject),
+        }
+    }
+
+    fn thread(&self, incident: u64) -> String {
+        format!("{}-i{incident}", self.head.instance)
+    }
+
+    /// What a channel is told of one subject.
+    pub(super) fn item(
+        &self,
+        desk: &Desk,
+        subject: &Subject,
+        reason: NoticeReason,
+        world: &World<'_>,
+    ) -> Item {
+        let told = desk.told.get(subject);
+        let trouble = self.troubles.get(subject);
+        let owed = told.and_then(|told| told.owed.as_ref());
+        let is_over = matches!(reason, NoticeReason::Recovered | NoticeReason::Passed | NoticeReason::Healed);
+        let status =
+            if is_over { Status::Healthy } else { trouble.map_or(Status::Healthy, Trouble::status_now) };
+        let end = trouble.and_then(|trouble| trouble.end.as_ref());
+        let affected = if is_over { Vec::new() } else { self.affected_by(subject) };
+        Item {
+            subject: subject.clone(),
+            incident: trouble.map(|trouble| trouble.incident).or_else(|| owed.and_then(|it| it.incident)),
+            reason,
+            status,
+            was: told.map_or(Status::Healthy, |told| told.status),
+            cause: trouble.map_or(Cause::NotObserved, |trouble| trouble.cause),
+            message: trouble.map(ended).unwrap_or_default(),
+            since: trouble.map_or(world.now.wall, |trouble| trouble.since),
+            until: end.map(|end| end.wall),
+            affected,
+            times_today: trouble.map_or(0, |trouble| trouble.healed_today.1),
+        }
+    }
+
+    /// Whom a cause keeps from being told of.
+    fn affected_by(&self, root: &Subject) -> Vec<String> {
+        let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
+        open.filter(|(_, trouble)| trouble.inhibited_by.as_ref() == Some(root))
+            .map(|(subject, _)| subject.name.to_string())
+            .collect()
+    }
+
+    /// Who else the thread says is bad, and still is.
+    fn still_bad(&self, desk: &Desk, thread: &str, items: &[Item], world: &World<'_>) -> Vec<Item> {
+        let news: BTreeSet<&Subject> = items.iter().map(|item| &item.subject).collect();
+        let told = desk.told.iter().filter(|(subject, told)| {
+            told.status != Status::Healthy && told.thread == thread && !news.contains(subject)
+        });
+        let open = told.filter(|(subject, _)| self.troubles.get(*subject).is_some_and(Trouble::is_open));
+        open.take(MAX_ITEMS)
+            .map(|(subject, _)| self.item(desk, subject, NoticeReason::Reminder, world))
+            .collect()
+    }
+
+    /// The machine is back.
+    fn reboot(&self, world: &World<'_>) -> Option<Item> {
+        let reboot = self.head.reboot.as_ref()?;
+        let services: Vec<Status> = world
+            .state
+            .subjects(Kind::Service)
+            .filter_map(|subject| Some(world.state.verdict(subject)?.status))
+            .collect();
+        let back = services.iter().filter(|status| !status.is_bad()).count();
+        Some(Item {
+            subject: Subject::new(Kind::Host, &world.rules.host),
+            incident: None,
+            reason: NoticeReason::Rebooted,
+            status: Status::Warning,
+            was: Status::Healthy,
+            cause: Cause::NotObserved,
+            message: words::reboot(reboot, &world.rules.zone, back, services.len()),
+            since: reboot.down,
+            until: Some(reboot.up),
+            affected: Vec::new(),
+            times_today: 0,
+        })
+    }
+}
+
+/// What was the matter, and what it is now where that is not simply healthy.
+fn ended(trouble: &Trouble) -> String {
+    match trouble.end.as_ref().map(|end| end.cause) {
+        Some(Cause::Stopped) => format!("{}; now stopped", trouble.message),
+        Some(Cause::Finished) => format!("{}; now finished", trouble.message),
+        Some(Cause::NotObserved) => format!("{}; no longer watched", trouble.message),
+        _ => trouble.message.clone(),
+    }
+}
+
+/// How urgent one subject is: an optional one worries at most.
+fn urgency(item: &Item, world: &World<'_>) -> Status {
+    let service = world.policy.service(&item.subject.name).filter(|_| item.subject.kind == Kind::Service);
+    let is_optional = service.is_some_and(|service| service.priority == Priority::Optional);
+    match item.status {
+        status if is_optional => status.min(Status::Warning),
+        Status::Healthy if item.reason == NoticeReason::Healed => Status::Unknown,
+        status => status,
+    }
+}
+
+/// What a notice is about, in one word.
+fn reason_of(items: &[Item]) -> NoticeReason {
+    const ORDER: [NoticeReason; 9] = [
+        NoticeReason::Rebooted,
+        NoticeReason::Opened,
+        NoticeReason::Worse,
+        NoticeReason::Flapping,
+        NoticeReason::Better,
+        NoticeReason::Recovered,
+        NoticeReason::Passed,
+        NoticeReason::Reminder,
+        NoticeReason::Healed,
+    ];
+    let has = |reason: &NoticeReason| items.iter().any(|item| item.reason == *reason);
+    ORDER.into_iter().find(has).unwrap_or(NoticeReason::Digest)
+}

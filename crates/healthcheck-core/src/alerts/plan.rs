@@ -1,0 +1,382 @@
+//! The plan: for each channel, what is due, what is held back and why, and the notice that follows.
+
+use super::decide::{Case, Decision, Hold};
+use super::desk::{Desk, Told};
+use super::{Alerts, Decided, Held, Notice, NoticeReason, Outcome, Outgoing, OutgoingState, World};
+use crate::{Kind, Subject};
+use health_reporter::Status;
+use jiff::civil::Date;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A trouble that is over is remembered for so long.
+const KEPT_FOR: Duration = Duration::from_secs(3_600);
+
+/// What is due to one channel, and as what.
+pub(super) type Due = BTreeMap<Subject, NoticeReason>;
+
+impl Alerts {
+    /// Decides who is told what now, and returns the notices that were decided. They are to be kept with
+    /// [`Alerts::changes`], and then handed out by [`Alerts::take_due`].
+    pub fn plan(&mut self, world: &World<'_>) -> Vec<Notice> {
+        self.head.clock.advance(world.now);
+        self.next = None;
+        self.expire_silences(world);
+        self.relate(world);
+        self.drop_channels(world);
+        let names: Vec<String> = world.rules.channels.keys().cloned().collect();
+        let notices = names.into_iter().filter_map(|name| self.plan_channel(&name, world)).collect();
+        self.prune(world);
+        notices
+    }
+
+    /// When, as boot time, something may have to be told by time alone.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.next.map(|at| self.head.clock.boottime_of(at))
+    }
+
+    /// What is to be sent now; nothing else is handed out for a channel until [`Alerts::delivered`] says how it ended.
+    pub fn take_due(&mut self) -> Vec<(Notice, u32)> {
+        let at = self.head.clock.at;
+        let due = self.desks.values_mut().filter(|desk| !desk.is_sending && desk.head.next_attempt <= at);
+        due.filter_map(|desk| {
+            let outgoing = desk.outgoing.as_ref()?;
+            desk.is_sending = true;
+            Some((outgoing.notice.clone(), outgoing.attempts + 1))
+        })
+        .collect()
+    }
+
+    /// Takes in how an attempt ended. What is not on its way any more, because it was replaced, changes nothing.
+    pub fn delivered(&mut self, channel: &str, notice: &str, outcome: &Outcome, world: &World<'_>) {
+        let at = self.head.clock.advance(world.now);
+        let today = today(world);
+        let Some(desk) = self.desks.get_mut(channel) else { return };
+        if desk.outgoing.as_ref().is_none_or(|outgoing| outgoing.notice.id != notice) {
+            return;
+        }
+        desk.settle(outcome, at, world.now.wall, today);
+        self.note_settled(channel, world);
+    }
+
+    /// What is settled leaves the desk, and everything that it changed is to be kept.
+    fn note_settled(&mut self, channel: &str, world: &World<'_>) {
+        let Some(desk) = self.desks.get_mut(channel) else { return };
+        let Some(outgoing) = &desk.outgoing else { return };
+        let is_told = matches!(outgoing.state, OutgoingState::Accepted | OutgoingState::DryRun);
+        let notice = &outgoing.notice;
+        for item in notice.items.iter().chain(&notice.still_bad) {
+            if let Some(told) = desk.told.get_mut(&item.subject).filter(|_| is_told) {
+                // Who is healthy was told last of that, and it is shown as such.
+                let (at, notice) = (world.now.wall, Some(notice.id.clone()));
+                told.decision = Some(Decided { held: Held::Told, at, until: None, notice });
+                told.healed = self.troubles.get(&item.subject).and_then(|trouble| trouble.healed);
+            }
+            self.dirty.told.insert((channel.to_owned(), item.subject.clone()));
+        }
+        self.dirty.channels.insert(channel.to_owned());
+        self.dirty.outgoing(outgoing);
+        if outgoing.state != OutgoingState::Waiting {
+            (desk.outgoing, desk.is_tried) = (None, false);
+        }
+    }
+
+    /// Asks again whether what is bad has a cause that is told already.
+    fn relate(&mut self, world: &World<'_>) {
+        if !std::mem::take(&mut self.is_stale) {
+            return;
+        }
+        let at = self.head.clock.at;
+        for (subject, trouble) in self.troubles.iter_mut().filter(|(_, trouble)| trouble.is_open()) {
+            let root = world.state.root_of(subject, world.policy);
+            if root != trouble.inhibited_by {
+                if root.is_none() {
+                    trouble.freed = Some(at);
+                }
+                trouble.inhibited_by = root;
+                self.dirty.troubles.insert(subject.clone());
+            }
+        }
+    }
+
+    fn drop_channels(&mut self, world: &World<'_>) {
+        let is_gone = |name: &&String| !world.rules.channels.contains_key(*name);
+        let gone: Vec<String> = self.desks.keys().filter(is_gone).cloned().collect();
+        for name in gone {
+            let Some(desk) = self.desks.remove(&name) else { continue };
+            self.dirty.told.extend(desk.told.into_keys().map(|subject| (name.clone(), subject)));
+            if let Some(mut outgoing) = desk.outgoing {
+                (outgoing.state, outgoing.ended) = (OutgoingState::Replaced, Some(world.now.wall));
+                self.dirty.outgoing(&outgoing);
+            }
+            self.dirty.channels.insert(name);
+        }
+    }
+
+    fn plan_channel(&mut self, name: &str, world: &World<'_>) -> Option<Notice> {
+        let mut desk = self.desks.remove(name).unwrap_or_default();
+        let (mut due, held) = self.decide(name, &desk, world);
+        pull_in(&mut due, &held, |subject| self.thread_of(&desk, subject));
+        self.note_held(name, &mut desk, &due, held, world);
+        let notice = match self.obstacle(name, &desk, &due, world) {
+            None => self.replan(name, &mut desk, &due, world),
+            Some((held, until)) => {
+                self.hold_all(name, &mut desk, &due, &held, until, world);
+                None
+            }
+        };
+        self.desks.insert(name.to_owned(), desk);
+        if notice.is_some() {
+            self.dirty.channels.insert(name.to_owned());
+            self.accept_in_dry_run(name, world);
+        }
+        notice
+    }
+
+    /// What is to be told now takes the place of what failed to be delivered.
+    fn replan(&mut self, name: &str, desk: &mut Desk, due: &Due, world: &World<'_>) -> Option<Notice> {
+        let notice = self.notice(name, desk, due, world);
+        if notice.is_none() {
+            self.withdraw(desk, world);
+        }
+        notice.filter(|notice| self.put(desk, notice, world))
+    }
+
+    fn withdraw(&mut self, desk: &mut Desk, world: &World<'_>) {
+        if let Some(mut outgoing) = desk.outgoing.take() {
+            (outgoing.state, outgoing.ended) = (OutgoingState::Replaced, Some(world.now.wall));
+            self.dirty.outgoing(&outgoing);
+        }
+    }
+
+    /// What is due to a channel, and what is held back.
+    fn decide(&self, name: &str, desk: &Desk, world: &World<'_>) -> (Due, BTreeMap<Subject, Hold>) {
+        let (mut due, mut held) = (Due::new(), BTreeMap::new());
+        let Some(channel) = world.rules.channels.get(name) else { return (due, held) };
+        let nobody = Told::default();
+        let subjects: BTreeSet<&Subject> = self.troubles.keys().chain(desk.told.keys()).collect();
+        let is_itself = |subject: &Subject| subject.kind == Kind::Channel && &*subject.name == name;
+        for subject in subjects.into_iter().filter(|subject| !is_itself(subject)) {
+            let trouble = self.troubles.get(subject);
+            let case = Case {
+                subject,
+                trouble,
+                incident: trouble.and_then(|trouble| self.incidents.get(&trouble.incident)),
+                told: desk.told.get(subject).unwrap_or(&nobody),
+                channel,
+                silences: &self.silences,
+                world,
+                clock: &self.head.clock,
+            };
+            match case.decide() {
+                Decision::Nothing => {}
+                Decision::Tell(reason) => drop(due.insert(subject.clone(), reason)),
+                Decision::Hold(hold) => drop(held.insert(subject.clone(), hold)),
+            }
+        }
+        (due, held)
+    }
+
+    /// Keeps why something is not told, where that is news, and when it is to be asked again.
+    fn note_held(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        due: &Due,
+        held: BTreeMap<Subject, Hold>,
+        world: &World<'_>,
+    ) {
+        for (subject, hold) in held.into_iter().filter(|(subject, _)| !due.contains_key(subject)) {
+            self.wake_at(hold.until);
+            self.forget_healing(desk, &subject, &hold);
+            self.explain(name, desk, &subject, &hold.held, hold.until, world);
+        }
+        let not_flapping = |subject: &Subject| !world.state.is_flapping(subject, world.now);
+        for (subject, told) in desk.told.iter_mut().filter(|(_, told)| told.is_flapping_told) {
+            if not_flapping(subject) {
+                told.is_flapping_told = false;
+                self.dirty.told.insert((name.to_owned(), subject.clone()));
+            }
+        }
+    }
+
+    /// A quiet line that is muted is not told later: what is not wrong any more is no news then.
+    fn forget_healing(&self, desk: &mut Desk, subject: &Subject, hold: &Hold) {
+        let is_mute = matches!(hold.held, Held::Silenced { .. } | Held::Maintenance | Held::Quiet);
+        if hold.reason == NoticeReason::Healed && is_mute {
+            let healed = self.troubles.get(subject).and_then(|trouble| trouble.healed);
+            desk.told.entry(subject.clone()).or_default().healed = healed;
+        }
+    }
+
+    fn explain(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        subject: &Subject,
+        held: &Held,
+        until: Option<Duration>,
+        world: &World<'_>,
+    ) {
+        let told = desk.told.entry(subject.clone()).or_default();
+        if told.decision.as_ref().is_some_and(|decided| decided.held == *held) {
+            return;
+        }
+        let until = until.map(|until| self.head.clock.wall_of(until));
+        told.decision = Some(Decided { held: held.clone(), at: world.now.wall, until, notice: None });
+        self.dirty.told.insert((name.to_owned(), subject.clone()));
+    }
+
+    /// What keeps a channel from being sent anything new just now.
+    fn obstacle(
+        &self,
+        name: &str,
+        desk: &Desk,
+        due: &Due,
+        world: &World<'_>,
+    ) -> Option<(Held, Option<Duration>)> {
+        let at = self.head.clock.at;
+        let is_later = desk.head.next_attempt > at;
+        let until = is_later.then_some(desk.head.next_attempt);
+        match &desk.outgoing {
+            Some(_) => (desk.is_sending || is_later || !desk.is_tried).then_some((Held::Busy, until)),
+            None if is_later => Some((Held::Broken, until)),
+            None if due.is_empty() => None,
+            None => {
+                let budget = world.rules.channels.get(name).and_then(|channel| channel.daily_budget);
+                let limited = desk.rate_limited_until(at, budget, left_of_day(world), today(world));
+                limited.map(|until| (Held::TooMany, Some(until)))
+            }
+        }
+    }
+
+    fn hold_all(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        due: &Due,
+        held: &Held,
+        until: Option<Duration>,
+        world: &World<'_>,
+    ) {
+        self.wake_at(until);
+        for (subject, reason) in due {
+            let is_on_its_way =
+                desk.outgoing.iter().flat_map(|it| &it.notice.items).any(|item| item.subject == *subject);
+            let item = self.item(desk, subject, *reason, world);
+            let told = desk.told.entry(subject.clone()).or_default();
+            if !matches!(held, Held::TooMany) && told.owed.is_none() {
+                told.owe(&item);
+                self.dirty.told.insert((name.to_owned(), subject.clone()));
+            }
+            if !is_on_its_way {
+                self.explain(name, desk, subject, held, until, world);
+            }
+        }
+    }
+
+    /// Puts a notice on its way, unless what is on its way already says the same. What it replaces is owed.
+    fn put(&mut self, desk: &mut Desk, notice: &Notice, world: &World<'_>) -> bool {
+        if let Some(outgoing) = &desk.outgoing {
+            if says_the_same(&outgoing.notice, notice) {
+                return false;
+            }
+            desk.owe_all();
+            self.withdraw(desk, world);
+        }
+        self.head.last_notice += 1;
+        self.dirty.head = true;
+        let outgoing = Outgoing {
+            notice: notice.clone(),
+            state: OutgoingState::Waiting,
+            attempts: 0,
+            last_error: None,
+            ended: None,
+        };
+        self.dirty.outgoing(&outgoing);
+        let told = notice.items.iter().map(|item| (notice.channel.clone(), item.subject.clone()));
+        self.dirty.told.extend(told);
+        (desk.outgoing, desk.is_tried) = (Some(outgoing), false);
+        true
+    }
+
+    /// What would have been sent counts as accepted.
+    fn accept_in_dry_run(&mut self, name: &str, world: &World<'_>) {
+        let at = self.head.clock.at;
+        let Some(desk) = self.desks.get_mut(name).filter(|_| world.rules.dry_run) else { return };
+        desk.accept(at, today(world));
+        if let Some(outgoing) = &mut desk.outgoing {
+            (outgoing.state, outgoing.ended) = (OutgoingState::DryRun, Some(world.now.wall));
+        }
+        self.note_settled(name, world);
+    }
+
+    fn wake_at(&mut self, at: Option<Duration>) {
+        self.next = self.next.into_iter().chain(at).min();
+    }
+
+    /// What nobody needs to know any more is forgotten.
+    fn prune(&mut self, world: &World<'_>) {
+        let (at, today, cooldown) = (self.head.clock.at, today(world), world.rules.cooldown);
+        let troubles = &mut self.troubles;
+        let dirty = &mut self.dirty;
+        troubles.retain(|subject, trouble| {
+            let is_over = trouble.end.as_ref().is_some_and(|end| end.at + KEPT_FOR < at);
+            let is_kept = !is_over || trouble.healed_today.0 == today;
+            if !is_kept {
+                dirty.troubles.insert(subject.clone());
+            }
+            is_kept
+        });
+        for (name, desk) in &mut self.desks {
+            desk.told.retain(|subject, told| {
+                let is_kept = troubles.contains_key(subject) || told.is_kept(at, cooldown);
+                if !is_kept {
+                    dirty.told.insert((name.clone(), subject.clone()));
+                }
+                is_kept
+            });
+        }
+        let attempts = self.desks.values().filter(|desk| desk.outgoing.is_some() && !desk.is_sending);
+        let attempts = attempts.map(|desk| desk.head.next_attempt);
+        let broken = self.desks.values().filter_map(Desk::broken_at).filter(|broken| *broken > at);
+        self.next = self.next.into_iter().chain(attempts).chain(broken).min();
+    }
+}
+
+/// What ends in the same moment and the same thread is told together, though its own wait is not over.
+fn pull_in(due: &mut Due, held: &BTreeMap<Subject, Hold>, thread: impl Fn(&Subject) -> String) {
+    if held.is_empty() || due.is_empty() {
+        return;
+    }
+    let threads: BTreeSet<String> = due.keys().map(&thread).collect();
+    let gathered = held.iter().filter(|(_, hold)| hold.held == Held::GroupWait);
+    let pulled: Due = gathered
+        .filter(|(subject, _)| threads.contains(&thread(subject)))
+        .map(|(subject, hold)| (subject.clone(), hold.reason))
+        .collect();
+    due.extend(pulled);
+}
+
+fn says_the_same(one: &Notice, other: &Notice) -> bool {
+    let news = |notice: &Notice| -> Vec<(Subject, NoticeReason, Status)> {
+        notice.items.iter().map(|item| (item.subject.clone(), item.reason, item.status)).collect()
+    };
+    news(one) == news(other)
+}
+
+pub(super) fn today(world: &World<'_>) -> Date {
+    world.rules.zone.to_datetime(world.now.wall).date()
+}
+
+fn left_of_day(world: &World<'_>) -> Duration {
+    let time = world.rules.zone.to_datetime(world.now.wall).time();
+    let passed = Duration::from_secs(
+        u64::try_from(
+            i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second()),
+        )
+        .unwrap_or_default(),
+    );
+    Duration::from_secs(86_400).saturating_sub(passed)
+}
