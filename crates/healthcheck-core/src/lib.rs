@@ -78,8 +78,8 @@ pub use observation::{
 pub use perfdata::Metric;
 pub use policy::{Policy, Priority, ServicePolicy};
 pub use probe::{
-    CommandEnd, CommandFacts, Connection, Echo, FileAge, HttpAnswer, HttpFacts, ProbeFacts, ProbeKind,
-    ProcessesFound, Silence, Unanswered, ZmqFacts, ZmqSight,
+    CommandEnd, CommandFacts, Connection, Delivery, Echo, FileAge, HttpAnswer, HttpFacts, ProbeFacts,
+    ProbeKind, ProcessesFound, Silence, Unanswered, ZmqFacts, ZmqSight,
 };
 pub use resources::{Capacity, Descriptors, Disk, Inodes, Load, Pressure, Resources, Temperature};
 pub use run::Run;

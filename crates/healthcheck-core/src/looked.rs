@@ -15,6 +15,10 @@ pub(crate) fn look(facts: &ProbeFacts) -> (Status, String) {
         ProbeFacts::Tcp(connection) => tcp(connection),
         ProbeFacts::FileAge(file) => file_age(file),
         ProbeFacts::Zmq(zmq) => self::zmq(zmq),
+        ProbeFacts::Delivery(delivery) => match &delivery.problem {
+            Some(problem) => (Status::Error, format!("notices do not arrive: {problem}")),
+            None => (Status::Healthy, "notices arrive".to_owned()),
+        },
         ProbeFacts::Unit(_) | ProbeFacts::Container(_) => (Status::Healthy, String::new()),
     }
 }

@@ -25,6 +25,8 @@ pub enum ProbeKind {
     FileAge,
     /// Shakes hands with a ZMQ socket.
     Zmq,
+    /// Delivers notices.
+    Delivery,
 }
 
 impl ProbeKind {
@@ -40,6 +42,7 @@ impl ProbeKind {
             Self::Tcp => "tcp",
             Self::FileAge => "file_age",
             Self::Zmq => "zmq",
+            Self::Delivery => "delivery",
         }
     }
 }
@@ -70,6 +73,8 @@ pub enum ProbeFacts {
     FileAge(FileAge),
     /// What a ZMQ endpoint is.
     Zmq(ZmqFacts),
+    /// Whether a channel works.
+    Delivery(Delivery),
 }
 
 impl ProbeFacts {
@@ -85,8 +90,16 @@ impl ProbeFacts {
             Self::Tcp(_) => ProbeKind::Tcp,
             Self::FileAge(_) => ProbeKind::FileAge,
             Self::Zmq(_) => ProbeKind::Zmq,
+            Self::Delivery(_) => ProbeKind::Delivery,
         }
     }
+}
+
+/// Whether a channel works.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Why it failed for good; nothing where it did not.
+    pub problem: Option<String>,
 }
 
 /// The processes that fit a pattern.

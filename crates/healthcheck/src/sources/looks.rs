@@ -146,7 +146,7 @@ impl Eyes {
             ProbeKind::Command => &self.commands,
             ProbeKind::Http | ProbeKind::FileAge => &self.threads,
             ProbeKind::Unit | ProbeKind::Container | ProbeKind::Process => &self.questions,
-            ProbeKind::Tcp | ProbeKind::Zmq => &self.connections,
+            ProbeKind::Tcp | ProbeKind::Zmq | ProbeKind::Delivery => &self.connections,
         };
         // Nobody closes it, and without a permit nothing worse follows than one look too many.
         let _permit = bound.acquire().await.ok();

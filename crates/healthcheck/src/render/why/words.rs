@@ -140,6 +140,7 @@ const fn of_probe(kind: ProbeKind) -> &'static str {
         ProbeKind::Tcp => "a connection",
         ProbeKind::FileAge => "the age of a file",
         ProbeKind::Zmq => "a ZMQ endpoint",
+        ProbeKind::Delivery => "its deliveries",
     }
 }
 
