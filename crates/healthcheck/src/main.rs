@@ -10,7 +10,9 @@ mod monitor;
 mod render;
 mod sources;
 mod state;
+mod system_error;
 mod terminal;
+mod tls;
 
 use clap::Parser;
 use clap::error::ErrorKind as Usage;

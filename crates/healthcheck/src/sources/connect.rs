@@ -1,8 +1,9 @@
 //! TCP: whether something accepts a connection; and what a failed connection shows.
 
 use super::threads::{Unfinished, finish};
+pub(crate) use crate::system_error::{own_fault, plain};
+pub(crate) use crate::tls::bare;
 use healthcheck_core::{Connection, ProbeError, ProbeFacts, ProbeKind, Unanswered};
-use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -48,30 +49,8 @@ pub(crate) fn unanswered(
     })
 }
 
-/// What keeps us from looking, whatever we look at, and its cure.
-pub(crate) fn own_fault(error: &io::Error) -> Option<String> {
-    let cure = match Errno::from_io_error(error)? {
-        Errno::MFILE => "raise LimitNOFILE or ulimit -n",
-        Errno::NFILE => "raise the sysctl fs.file-max",
-        Errno::NOMEM | Errno::NOBUFS => "free some memory",
-        Errno::ADDRNOTAVAIL => "this machine has no address or no free port to connect from",
-        Errno::AFNOSUPPORT => "this machine has no such network",
-        Errno::PERM | Errno::ACCESS => "a firewall or IPAddressDeny of this machine forbids it",
-        _ => return None,
-    };
-    Some(format!("{}: {cure}", plain(error)))
-}
-
 fn is_own_fault(error: &io::Error) -> bool {
     own_fault(error).is_some()
-}
-
-/// The error without its number, as the end of a sentence.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Why the name leads to no address. That a name server is away or out of order says nothing of whom it would name.
@@ -139,11 +118,6 @@ pub(crate) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut found: Vec<_> = (host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect();
     found.sort_by_key(SocketAddr::is_ipv6);
     Ok(found)
-}
-
-/// The host without the brackets of an IPv6 address.
-pub(crate) fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {

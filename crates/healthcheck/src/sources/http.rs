@@ -1,11 +1,9 @@
 //! HTTP and HTTPS: what a web server answers, and how long its certificate is still valid.
 
-mod own_authority;
-mod tls;
-
 use super::connect::{self, NO_NAME_SERVER, bare, plain, unanswered, unresolved};
 use super::paths::follow;
 use super::threads::{Unfinished, finish};
+use crate::tls::{self, Expiry, NoAuthorities, TlsConnector};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use healthcheck_core::{HttpAnswer, HttpFacts, ProbeError, ProbeFacts, ProbeKind, Unanswered};
@@ -17,7 +15,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tls::{Expiry, TlsConnector};
 use tokio::time::Instant;
 use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::{Response, Uri};
@@ -175,29 +172,24 @@ fn in_words(error: &str) -> &'static str {
     }
 }
 
-/// What our own parts of the conversation had to say.
+/// A name that leads nowhere, as our own part of the conversation found.
 #[derive(Debug)]
-enum Obstacle {
-    Name(io::Error),
-    /// Nobody can be trusted, and why.
-    Authorities(String),
-}
+struct Nameless(io::Error);
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for Nameless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(error) => f.write_str(&plain(error)),
-            Self::Authorities(problem) => f.write_str(problem),
-        }
+        f.write_str(&plain(&self.0))
     }
 }
 
-impl StdError for Obstacle {}
+impl StdError for Nameless {}
 
 fn obstacle(error: &(dyn StdError + Send + Sync + 'static)) -> Result<Unanswered, ProbeError> {
-    match error.downcast_ref() {
-        Some(Obstacle::Name(error)) => unresolved(ProbeKind::Http, error),
-        Some(Obstacle::Authorities(problem)) => Err(ProbeError::of(ProbeKind::Http, problem.clone())),
+    if let Some(Nameless(error)) = error.downcast_ref() {
+        return unresolved(ProbeKind::Http, error);
+    }
+    match error.downcast_ref::<NoAuthorities>() {
+        Some(problem) => Err(ProbeError::of(ProbeKind::Http, problem.to_string())),
         None => Ok(Unanswered::Failed("it could not be asked".to_owned())),
     }
 }
@@ -219,7 +211,7 @@ impl Resolver for Names {
         self.0.store(true, Ordering::Relaxed);
         let found = connect::addresses(host, uri.port_u16().unwrap_or(default));
         self.0.store(false, Ordering::Relaxed);
-        let found = found.map_err(|error| ureq::Error::Other(Obstacle::Name(error).into()))?;
+        let found = found.map_err(|error| ureq::Error::Other(Nameless(error).into()))?;
         let mut addresses = self.empty();
         found.into_iter().for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }

@@ -1,12 +1,14 @@
 //! TLS below HTTP: whom to trust, what is wrong with a certificate, and until when it is valid.
 
-use super::Obstacle;
-use super::own_authority::Verifier;
-use crate::sources::connect::{bare, plain};
+mod own_authority;
+
+use crate::system_error::plain;
+use own_authority::Verifier;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::error::Error as StdError;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,10 +28,10 @@ const DAY_S: u64 = 24 * 60 * 60;
 
 /// When the first of the certificates that were served ends, in seconds since 1970.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Expiry(Arc<Mutex<Option<u64>>>);
+pub(crate) struct Expiry(Arc<Mutex<Option<u64>>>);
 
 impl Expiry {
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         end.map(|end| Duration::from_secs(end.saturating_sub(UnixTime::now().as_secs())))
     }
@@ -42,8 +44,25 @@ impl Expiry {
     }
 }
 
+/// Nobody can be trusted, and why.
+#[derive(Debug)]
+pub(crate) struct NoAuthorities(String);
+
+impl fmt::Display for NoAuthorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for NoAuthorities {}
+
+/// The host of a URL without the brackets of an address of version 6.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// From when to when a certificate is valid.
-pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
+fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
     let validity = certificate.tbs_certificate().validity();
     let time = |time: Time| UnixTime::since_unix_epoch(time.to_unix_duration());
@@ -52,13 +71,13 @@ pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, Un
 
 /// Puts TLS on a connection to an `https` server.
 #[derive(Debug)]
-pub(super) struct TlsConnector {
+pub(crate) struct TlsConnector {
     ca_file: Option<PathBuf>,
     expiry: Expiry,
 }
 
 impl TlsConnector {
-    pub(super) fn new(ca_file: Option<PathBuf>, expiry: Expiry) -> Self {
+    pub(crate) fn new(ca_file: Option<PathBuf>, expiry: Expiry) -> Self {
         Self { ca_file, expiry }
     }
 
@@ -67,7 +86,7 @@ impl TlsConnector {
             Some(path) => private_authorities(path),
             None => authorities_of_the_system(),
         };
-        let obstacle = |problem: String| Error::Other(Obstacle::Authorities(problem).into());
+        let obstacle = |problem: String| Error::Other(NoAuthorities(problem).into());
         let certificates = certificates.map_err(obstacle)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone());
@@ -139,12 +158,12 @@ fn authorities_of_the_system() -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Whether a server has the certificate of an authority.
-pub(super) fn is_authority_itself(error: &CertificateError) -> bool {
+fn is_authority_itself(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
 /// What is wrong, for people.
-pub(super) fn in_words(error: &rustls::Error) -> String {
+pub(crate) fn in_words(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(error) => certificate_in_words(error),
         rustls::Error::AlertReceived(alert) => format!("the server ends the handshake: {alert:?}"),
@@ -198,7 +217,7 @@ fn names(presented: &[String]) -> String {
 }
 
 /// HTTP's bytes within TLS.
-pub(super) struct TlsTransport {
+pub(crate) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }

@@ -1,7 +1,7 @@
 //! A server whose certificate is its own authority, as `openssl req -x509` makes it: it is trusted where `ca_file` has
 //! this very certificate in it, as it is by curl. The verifier of rustls takes no authority for a server.
 
-use super::tls::{is_authority_itself, validity};
+use super::{is_authority_itself, validity};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
