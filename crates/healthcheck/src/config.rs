@@ -9,9 +9,14 @@ mod address;
 mod alerts;
 mod argv;
 mod channels;
+mod dead_man;
+mod environment;
 mod fleet;
+mod hidden;
 mod history;
+mod hours;
 mod locate;
+mod maintenance;
 mod name;
 mod probes;
 mod problems;
@@ -35,17 +40,21 @@ mod tests;
 pub(crate) use address::{HostPort, Url, ZmqEndpoint};
 pub(crate) use alerts::{AlertSettings, Level};
 pub(crate) use channels::{
-    ChannelSettings, EmailSettings, Login, NtfySettings, TelegramSettings, Tls, WebhookSettings,
-    WebhookTarget,
+    ChannelSettings, EmailSettings, HookSettings, Login, NtfyAccess, NtfySettings, TelegramSettings, Tls,
+    WebhookFormat, WebhookSettings, WebhookTarget,
 };
+pub(crate) use dead_man::{DeadManSettings, PingTarget};
 pub(crate) use fleet::{EtcdSettings, FleetSettings};
+pub(crate) use hidden::Hidden;
 pub(crate) use history::{HistorySettings, Record, Store};
+pub(crate) use hours::Hours;
 pub(crate) use locate::{Source, Surroundings};
+pub(crate) use maintenance::{Day, Maintenance};
 pub(crate) use probes::{HttpLook, Look, ProbeSettings};
 pub(crate) use problems::{ConfigError, ConfigErrors};
 pub(crate) use raw::schema;
 pub(crate) use resources::{ResourceSettings, Threshold};
-pub(crate) use routes::{Kind, Quiet, Route};
+pub(crate) use routes::{Kind, Route};
 pub(crate) use schedule::Schedule;
 pub(crate) use services::{Priority, ServiceLooks, ServiceSettings};
 pub(crate) use systemd::{Bus, SystemdSettings};
@@ -74,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) alerts: AlertSettings,
     pub(crate) channels: BTreeMap<String, ChannelSettings>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) maintenance: Vec<Maintenance>,
+    pub(crate) dead_man: DeadManSettings,
     pub(crate) systemd: SystemdSettings,
     pub(crate) history: HistorySettings,
     pub(crate) fleet: FleetSettings,

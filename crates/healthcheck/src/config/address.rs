@@ -8,22 +8,38 @@ use serde::{Serialize, Serializer};
 use super::problems::Scope;
 
 /// Shown in place of a secret.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// A URL; `Debug`, `Display` and serialisation show it masked.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Url(String);
+pub(crate) struct Url {
+    whole: String,
+    /// Its path is a secret as well.
+    has_secret_path: bool,
+}
 
 impl Url {
     /// The whole URL, with what may be secret in it.
     pub(crate) fn expose(&self) -> &str {
-        &self.0
+        &self.whole
+    }
+
+    /// `host[:port]`, without what may be secret.
+    pub(super) fn authority(&self) -> &str {
+        let rest = self.whole.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit_once('@').map_or(authority, |(_, after)| after)
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&mask(&self.0))
+        let masked = mask(&self.whole);
+        let path = masked.find("://").and_then(|at| Some(at + 3 + masked[at + 3..].find('/')?));
+        match path.filter(|_| self.has_secret_path) {
+            Some(path) => write!(f, "{}/{MASK}", &masked[..path]),
+            None => f.write_str(&masked),
+        }
     }
 }
 
@@ -55,12 +71,26 @@ pub(crate) fn mask(text: &str) -> String {
 /// A URL of one of the schemes.
 pub(super) fn url(at: &Scope<'_>, text: &str, schemes: &[&str]) -> Option<Url> {
     match url_fault(text, schemes) {
-        None => Some(Url(text.to_owned())),
+        None => Some(Url { whole: text.to_owned(), has_secret_path: false }),
         Some(problem) => {
             at.refuse(
                 text,
                 problem,
                 format!("write \"{}://host\", with :port and /path if needed", schemes[0]),
+            );
+            None
+        }
+    }
+}
+
+/// The same for a URL that is a secret as a whole: not even an error shows it.
+pub(super) fn secret_url(at: &Scope<'_>, text: &str, schemes: &[&str]) -> Option<Url> {
+    match url_fault(text, schemes) {
+        None => Some(Url { whole: text.to_owned(), has_secret_path: true }),
+        Some(problem) => {
+            at.refuse_unshown(
+                problem,
+                format!("write {}://host, with :port and /path if needed", schemes[0]),
             );
             None
         }
@@ -184,7 +214,21 @@ mod tests {
             ("what?", "what?"),
         ] {
             assert_eq!(mask(text), shown);
-            assert!(!format!("{:?} {}", Url(text.to_owned()), Url(text.to_owned())).contains("canary"));
+            let url = Url { whole: text.to_owned(), has_secret_path: false };
+            assert!(!format!("{url:?} {url}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn a_secret_path_is_hidden_as_well() {
+        for (text, shown) in [
+            ("https://hooks.example.org/T/canary", "https://hooks.example.org/***"),
+            ("https://u:can/ary@host:1/T/canary?x=canary", "https://***@host:1/***"),
+            ("https://host?canary", "https://host?***"),
+            ("https://host", "https://host"),
+        ] {
+            let url = Url { whole: text.to_owned(), has_secret_path: true };
+            assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), format!("Url({shown})")));
         }
     }
 

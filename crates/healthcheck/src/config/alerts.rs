@@ -40,6 +40,8 @@ pub(crate) struct AlertSettings {
     pub(crate) stopped_after: Duration,
     #[serde(serialize_with = "serialize_duration")]
     pub(crate) unknown_after: Duration,
+    /// Everything is decided and recorded, and nothing is sent.
+    pub(crate) dry_run: bool,
 }
 
 impl Default for AlertSettings {
@@ -53,12 +55,12 @@ impl Default for AlertSettings {
             reminder: Duration::from_secs(3600),
             stopped_after: Duration::from_secs(3600),
             unknown_after: Duration::from_secs(300),
+            dry_run: false,
         }
     }
 }
 
-pub(super) fn alerts(at: &Scope<'_>, raw: &RawAlerts) -> AlertSettings {
-    let defaults = AlertSettings::default();
+pub(super) fn alerts(at: &Scope<'_>, raw: &RawAlerts, defaults: &AlertSettings) -> AlertSettings {
     let or =
         |key, raw: &Option<_>, default| duration(&at.key(key), raw.as_ref(), FROM_ZERO).unwrap_or(default);
     AlertSettings {
@@ -70,5 +72,6 @@ pub(super) fn alerts(at: &Scope<'_>, raw: &RawAlerts) -> AlertSettings {
         reminder: or("reminder", &raw.reminder, defaults.reminder),
         stopped_after: or("stopped_after", &raw.stopped_after, defaults.stopped_after),
         unknown_after: or("unknown_after", &raw.unknown_after, defaults.unknown_after),
+        dry_run: raw.dry_run.unwrap_or(defaults.dry_run),
     }
 }

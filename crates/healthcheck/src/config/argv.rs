@@ -32,6 +32,15 @@ pub(super) fn filled<T>(at: &Scope<'_>, raw: Option<Vec<T>>) -> Option<Vec<T>> {
     Some(written)
 }
 
+/// Patterns of names; each has something in it.
+pub(super) fn patterns(at: &Scope<'_>, raw: Option<Vec<String>>) -> Option<Vec<String>> {
+    let written = filled(at, raw)?;
+    for (index, pattern) in written.iter().enumerate() {
+        text(&at.index(index), Some(pattern.clone()));
+    }
+    Some(written)
+}
+
 /// A program and its arguments. An argument may be empty or long; only NUL can never be passed.
 pub(super) fn command(at: &Scope<'_>, raw: Option<Vec<String>>) -> Option<Vec<String>> {
     let argv = filled(at, raw)?;

@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{HostPort, Url, host_port, url};
 use super::argv::{command, filled, path, text};
+use super::hidden::Hidden;
 use super::name;
 use super::problems::Scope;
 use super::raw::RawChannel;
 
 const NTFY_SERVER: &str = "https://ntfy.sh";
-const HTTP: [&str; 2] = ["https", "http"];
+/// It takes 250 a day from one address, which machines behind one router share.
+const NTFY_SH_BUDGET: u32 = 200;
+const MAX_BUDGET: u32 = 10_000;
+const TELEGRAM_SERVER: &str = "https://api.telegram.org";
+pub(super) const HTTP: [&str; 2] = ["https", "http"];
 
 /// How a connection to a mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -25,14 +30,25 @@ pub(crate) enum Tls {
     None,
 }
 
+/// The shape of the body that a webhook gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WebhookFormat {
+    #[default]
+    Healthcheck,
+    Machine,
+    Alertmanager,
+    ServiceHealth,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum ChannelSettings {
     Ntfy(NtfySettings),
     Webhook(WebhookSettings),
     Telegram(TelegramSettings),
-    Slack { url_file: PathBuf },
-    Discord { url_file: PathBuf },
+    Slack(HookSettings),
+    Discord(HookSettings),
     Email(EmailSettings),
     Command { command: Vec<String> },
     Log { path: PathBuf },
@@ -42,15 +58,41 @@ pub(crate) enum ChannelSettings {
 pub(crate) struct NtfySettings {
     pub(crate) server: Url,
     pub(crate) topic: String,
-    pub(crate) token_file: Option<PathBuf>,
+    #[serde(flatten)]
+    pub(crate) access: Option<NtfyAccess>,
+    pub(crate) click: Option<Url>,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Messages a day; `None` for no bound.
+    pub(crate) daily_budget: Option<u32>,
+}
+
+/// How one signs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum NtfyAccess {
+    Token { token_file: PathBuf },
+    Basic(Login),
+}
+
+impl NtfySettings {
+    /// A topic for everybody.
+    pub(super) fn of(server: Url, topic: String) -> Self {
+        let is_public = server.authority().eq_ignore_ascii_case("ntfy.sh");
+        let daily_budget = is_public.then_some(NTFY_SH_BUDGET);
+        Self { server, topic, access: None, click: None, ca_file: None, daily_budget }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct WebhookSettings {
     #[serde(flatten)]
     pub(crate) target: WebhookTarget,
+    pub(crate) format: WebhookFormat,
     pub(crate) secret_file: Option<PathBuf>,
     pub(crate) auth_file: Option<PathBuf>,
+    /// The value of the `Authorization` header, where the environment has it.
+    pub(crate) auth: Option<Hidden>,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,6 +107,15 @@ pub(crate) enum WebhookTarget {
 pub(crate) struct TelegramSettings {
     pub(crate) token_file: PathBuf,
     pub(crate) chat_id: String,
+    pub(crate) server: Url,
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// A webhook whose URL is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct HookSettings {
+    pub(crate) url_file: PathBuf,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,6 +126,7 @@ pub(crate) struct EmailSettings {
     pub(crate) to: Vec<String>,
     #[serde(flatten)]
     pub(crate) login: Option<Login>,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,16 +147,10 @@ fn channel(at: &Scope<'_>, raw: RawChannel) -> Option<ChannelSettings> {
     match raw {
         RawChannel::Ntfy { .. } => ntfy(at, raw).map(ChannelSettings::Ntfy),
         RawChannel::Webhook { .. } => webhook(at, raw).map(ChannelSettings::Webhook),
-        RawChannel::Telegram { token_file, chat_id } => {
-            let token_file = path(&at.key("token_file"), token_file);
-            let chat_id = text(&at.key("chat_id"), chat_id);
-            Some(ChannelSettings::Telegram(TelegramSettings { token_file: token_file?, chat_id: chat_id? }))
-        }
-        RawChannel::Slack { url_file } => {
-            path(&at.key("url_file"), url_file).map(|url_file| ChannelSettings::Slack { url_file })
-        }
-        RawChannel::Discord { url_file } => {
-            path(&at.key("url_file"), url_file).map(|url_file| ChannelSettings::Discord { url_file })
+        RawChannel::Telegram { .. } => telegram(at, raw).map(ChannelSettings::Telegram),
+        RawChannel::Slack { url_file, ca_file } => hook(at, url_file, ca_file).map(ChannelSettings::Slack),
+        RawChannel::Discord { url_file, ca_file } => {
+            hook(at, url_file, ca_file).map(ChannelSettings::Discord)
         }
         RawChannel::Email { .. } => email(at, raw).map(ChannelSettings::Email),
         RawChannel::Command { command: argv } => {
@@ -117,15 +163,42 @@ fn channel(at: &Scope<'_>, raw: RawChannel) -> Option<ChannelSettings> {
 }
 
 fn ntfy(at: &Scope<'_>, raw: RawChannel) -> Option<NtfySettings> {
-    let RawChannel::Ntfy { server, topic, token_file } = raw else { return None };
-    let server = url(&at.key("server"), server.as_deref().unwrap_or(NTFY_SERVER), &HTTP);
+    let RawChannel::Ntfy { server, topic, token_file, user, password_file, click, ca_file, daily_budget } =
+        raw
+    else {
+        return None;
+    };
+    let server = ntfy_server(&at.key("server"), server.as_deref());
     let topic = topic.and_then(|topic| ntfy_topic(&at.key("topic"), topic));
     let token_file = path(&at.key("token_file"), token_file);
-    Some(NtfySettings { server: server?, topic: topic?, token_file })
+    let login = login(at, user, password_file);
+    if token_file.is_some() && login.is_some() {
+        at.key("token_file").refuse_unshown("is there beside user and password_file", "keep one of them");
+    }
+    let click = click.and_then(|click| url(&at.key("click"), &click, &HTTP));
+    let ca_file = path(&at.key("ca_file"), ca_file);
+    let budget = budget(&at.key("daily_budget"), daily_budget);
+    let access = token_file.map(|token_file| NtfyAccess::Token { token_file });
+    let access = access.or(login.map(NtfyAccess::Basic));
+    let plain = NtfySettings::of(server?, topic?);
+    Some(NtfySettings { access, click, ca_file, daily_budget: budget.or(plain.daily_budget), ..plain })
+}
+
+pub(super) fn ntfy_server(at: &Scope<'_>, written: Option<&str>) -> Option<Url> {
+    url(at, written.unwrap_or(NTFY_SERVER), &HTTP)
+}
+
+fn budget(at: &Scope<'_>, raw: Option<i64>) -> Option<u32> {
+    let written = raw?;
+    let budget = u32::try_from(written).ok().filter(|budget| (1..=MAX_BUDGET).contains(budget));
+    if budget.is_none() {
+        at.refuse_plain(written, format!("must be 1 to {MAX_BUDGET}"), "write 200 or another number");
+    }
+    budget
 }
 
 /// What ntfy accepts: the topic is a part of its URLs.
-fn ntfy_topic(at: &Scope<'_>, topic: String) -> Option<String> {
+pub(super) fn ntfy_topic(at: &Scope<'_>, topic: String) -> Option<String> {
     let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if topic.is_empty() || topic.len() > 64 || !topic.chars().all(known) {
         at.refuse(&topic, "is not a topic", "write 1 to 64 of A-Z a-z 0-9 _ -");
@@ -135,7 +208,10 @@ fn ntfy_topic(at: &Scope<'_>, topic: String) -> Option<String> {
 }
 
 fn webhook(at: &Scope<'_>, raw: RawChannel) -> Option<WebhookSettings> {
-    let RawChannel::Webhook { url: address, url_file, secret_file, auth_file } = raw else { return None };
+    let RawChannel::Webhook { url: address, url_file, secret_file, auth_file, format, ca_file } = raw else {
+        return None;
+    };
+    let ca_file = path(&at.key("ca_file"), ca_file);
     let secret_file = path(&at.key("secret_file"), secret_file);
     let auth_file = path(&at.key("auth_file"), auth_file);
     let target = match (address, url_file) {
@@ -150,11 +226,27 @@ fn webhook(at: &Scope<'_>, raw: RawChannel) -> Option<WebhookSettings> {
             None
         }
     };
-    Some(WebhookSettings { target: target?, secret_file, auth_file })
+    let format = format.unwrap_or_default();
+    Some(WebhookSettings { target: target?, format, secret_file, auth_file, auth: None, ca_file })
+}
+
+fn telegram(at: &Scope<'_>, raw: RawChannel) -> Option<TelegramSettings> {
+    let RawChannel::Telegram { token_file, chat_id, server, ca_file } = raw else { return None };
+    let token_file = path(&at.key("token_file"), token_file);
+    let chat_id = text(&at.key("chat_id"), chat_id);
+    let server = url(&at.key("server"), server.as_deref().unwrap_or(TELEGRAM_SERVER), &HTTP);
+    let ca_file = path(&at.key("ca_file"), ca_file);
+    Some(TelegramSettings { token_file: token_file?, chat_id: chat_id?, server: server?, ca_file })
+}
+
+fn hook(at: &Scope<'_>, url_file: Option<String>, ca_file: Option<String>) -> Option<HookSettings> {
+    let url_file = path(&at.key("url_file"), url_file);
+    let ca_file = path(&at.key("ca_file"), ca_file);
+    Some(HookSettings { url_file: url_file?, ca_file })
 }
 
 fn email(at: &Scope<'_>, raw: RawChannel) -> Option<EmailSettings> {
-    let RawChannel::Email { server, tls, from, to, user, password_file } = raw else { return None };
+    let RawChannel::Email { server, tls, from, to, user, password_file, ca_file } = raw else { return None };
     let server = server.and_then(|text| host_port(&at.key("server"), &text, "mail.example.org:587"));
     let from = from.and_then(|from| mailbox(&at.key("from"), from));
     let to = receivers(&at.key("to"), to);
@@ -167,7 +259,12 @@ fn email(at: &Scope<'_>, raw: RawChannel) -> Option<EmailSettings> {
             "write \"starttls\" or \"implicit\"",
         );
     }
-    Some(EmailSettings { server: server?, tls, from: from?, to: to?, login })
+    let ca_file = path(&at.key("ca_file"), ca_file);
+    if ca_file.is_some() && tls == Tls::None {
+        at.key("ca_file")
+            .refuse_unshown("is of no use without encryption", "leave it out, or write another tls");
+    }
+    Some(EmailSettings { server: server?, tls, from: from?, to: to?, login, ca_file })
 }
 
 fn receivers(at: &Scope<'_>, raw: Option<Vec<String>>) -> Option<Vec<String>> {

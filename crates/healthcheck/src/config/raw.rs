@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::alerts::Level;
-use super::channels::Tls;
+use super::channels::{Tls, WebhookFormat};
 use super::history::Record;
+use super::maintenance::Day;
 use super::problems::quoted;
 use super::routes::Kind;
 use super::services::Priority;
@@ -70,6 +71,10 @@ pub(crate) struct RawConfig {
     pub(crate) channels: BTreeMap<String, RawChannel>,
     /// Who is told what, when; without any, everything goes to every channel
     pub(crate) routes: Vec<RawRoute>,
+    /// When work is planned: nobody is told then; judging and recording go on
+    pub(crate) maintenance: Vec<RawMaintenance>,
+    /// Who tells that this machine, or its monitor, is gone
+    pub(crate) dead_man: RawDeadMan,
     /// How systemd is asked
     pub(crate) systemd: RawSystemd,
     /// What is kept, where and for how long
@@ -275,7 +280,8 @@ pub(crate) struct RawAlerts {
     pub(crate) level: Option<Level>,
     /// From boot: delays notices, and is when an expected service that never reported is an error
     pub(crate) grace: Option<DurationText>,
-    /// How long simultaneous events are gathered into one notice
+    /// How long simultaneous events are gathered into one notice. `NOTIFICATION_BUFFER_TIME` (seconds) or
+    /// `NOTIFICATION_BUFFERING=false` (none) where it is not written
     pub(crate) group_wait: Option<DurationText>,
     /// A supervisor that restarts a service in this time makes it one quiet line
     pub(crate) restart_wait: Option<DurationText>,
@@ -287,6 +293,8 @@ pub(crate) struct RawAlerts {
     pub(crate) stopped_after: Option<DurationText>,
     /// After this an expected service that cannot be judged is an error
     pub(crate) unknown_after: Option<DurationText>,
+    /// Everything is decided and recorded, and nothing is sent. `NOTIFICATIONS_DRY_RUN` where it is not written
+    pub(crate) dry_run: Option<bool>,
 }
 
 /// How somebody is told; the keys beside `kind` depend on it.
@@ -304,6 +312,22 @@ pub(crate) enum RawChannel {
         /// A file with the access token
         #[schemars(example = &"/run/credentials/ntfy")]
         token_file: Option<String>,
+        /// The user to sign in as, where there is no token; with `password_file`
+        #[schemars(example = &"healthcheck")]
+        user: Option<String>,
+        /// A file with the password; with `user`
+        #[schemars(example = &"/run/credentials/ntfy-password")]
+        password_file: Option<String>,
+        /// What a tap on the message opens
+        #[schemars(example = &"https://example.org/dashboard")]
+        click: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
+        /// How many messages a day it takes, 1 to 10000; beyond that only a digest now and then. 200 for ntfy.sh, which takes
+        /// 250 from one address; without a bound elsewhere
+        #[schemars(example = 200)]
+        daily_budget: Option<i64>,
     },
     /// A POST with a JSON body
     Webhook {
@@ -319,6 +343,12 @@ pub(crate) enum RawChannel {
         /// A file with the value of the `Authorization` header
         #[schemars(example = &"/run/credentials/hook-auth")]
         auth_file: Option<String>,
+        /// The shape of the body: `healthcheck` is our own, `machine` has `machine.offline` and its like, `alertmanager` is
+        /// version 4 of the Alertmanager's, `service_health` is that of the Python original
+        format: Option<WebhookFormat>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
     },
     /// A message of a Telegram bot
     Telegram {
@@ -328,18 +358,30 @@ pub(crate) enum RawChannel {
         /// The chat to write to
         #[schemars(required, example = &"-1001234567890")]
         chat_id: Option<String>,
+        /// The URL of the Bot API, where it is not Telegram's own
+        #[schemars(example = &"https://api.telegram.org")]
+        server: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
     },
     /// A Slack incoming webhook
     Slack {
         /// A file with the webhook's URL
         #[schemars(required, example = &"/run/credentials/slack")]
         url_file: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
     },
     /// A Discord webhook
     Discord {
         /// A file with the webhook's URL
         #[schemars(required, example = &"/run/credentials/discord")]
         url_file: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
     },
     /// A mail
     Email {
@@ -360,6 +402,9 @@ pub(crate) enum RawChannel {
         /// A file with the password; with `user`
         #[schemars(example = &"/run/credentials/mail")]
         password_file: Option<String>,
+        /// The only authority that is trusted, as a PEM file; otherwise those of the system
+        #[schemars(example = &"/etc/ssl/private-ca.pem")]
+        ca_file: Option<String>,
     },
     /// A program that gets the notice on its standard input
     Command {
@@ -391,6 +436,40 @@ pub(crate) struct RawRoute {
     /// Local time in which only fatal is told
     #[schemars(example = &"22:00-07:00")]
     pub(crate) quiet: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+pub(crate) struct RawMaintenance {
+    /// Only subjects whose name fits one of these; `*` stands for any text. Without it, all
+    #[schemars(example = ["backup*"])]
+    pub(crate) subjects: Option<Vec<String>>,
+    /// The days on which it begins; without it, every day
+    #[schemars(example = ["sat", "sun"])]
+    pub(crate) days: Option<Vec<Day>>,
+    /// Local time; across midnight where it ends earlier than it begins
+    #[schemars(required, example = &"02:00-04:00")]
+    pub(crate) hours: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct RawDeadMan {
+    /// The ntfy channel on which a scheduled message waits, and is pushed back while the monitor lives; without it, the
+    /// first ntfy channel by name
+    #[schemars(example = &"phone")]
+    pub(crate) channel: Option<String>,
+    /// How long nothing may be heard of the monitor before that message is delivered: 15m to 3d, or `0s` for never
+    #[schemars(example = &"1h")]
+    pub(crate) window: Option<DurationText>,
+    /// A URL that is asked while the monitor lives, of a service that misses it (Healthchecks and its like)
+    #[schemars(example = &"https://hc-ping.com/ping-key/deimos")]
+    pub(crate) ping_url: Option<String>,
+    /// A file with that URL, where it is a secret
+    #[schemars(example = &"/run/credentials/ping")]
+    pub(crate) ping_url_file: Option<String>,
+    /// How often it is asked; at least 10s
+    #[schemars(example = &"1m")]
+    pub(crate) ping_interval: Option<DurationText>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -67,14 +67,13 @@ fn what_is_shown_is_accepted_again_and_means_the_same() {
 #[test]
 fn each_part_that_is_not_used_yet_gives_one_warning() {
     let config = load_text(EXAMPLE);
-    let about = |section: &str| config.warnings.iter().filter(|line| line.starts_with(section)).count();
-    for section in ["[channels]", "[routes]", "[history]", "[fleet]"] {
-        assert_eq!(about(section), 1, "{section} {:?}", config.warnings);
-    }
-    let quiet = "[alerts]\ngrace = \"1s\"\nstopped_after = \"1s\"\nunknown_after = \"1s\"\n[services.a]\ninterval = \"9s\"";
-    assert_eq!(load_text(quiet).warnings, Vec::<String>::new());
-    let one = load_text("[alerts]\ncooldown = \"1s\"").warnings;
-    assert_eq!(one, ["[alerts] cooldown is checked but not used yet by this version"]);
+    let unused = ["[history]", "[fleet]"];
+    assert_eq!(
+        config.warnings,
+        unused.map(|section| format!("{section} is checked but not used yet by this version"))
+    );
+    let used = "[alerts]\ncooldown = \"1s\"\n[services.a]\ninterval = \"9s\"\n[channels]\n[[maintenance]]\nhours = \"01:00-02:00\"";
+    assert_eq!(load_text(used).warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -88,6 +87,148 @@ fn defaults_depend_on_what_is_there() {
     assert_eq!(config.resources.cpu.warning, None, "limits that are written replace the default ones");
     let config = load_text("[fleet.etcd]\nendpoints = [\"http://a\"]\nttl = \"6s\"");
     assert_eq!(config.fleet.etcd.map(|etcd| etcd.interval), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn who_is_told_has_the_defaults_of_its_kind() {
+    let config = load_text(
+        "[channels]\nb = { kind = \"ntfy\", topic = \"t\" }\na = { kind = \"ntfy\", topic = \"t\", server = \"https://n\" }\n\
+         c = { kind = \"ntfy\", topic = \"t\", server = \"https://u:p@NTFY.sh/\" }\n\
+         t = { kind = \"telegram\", token_file = \"/t\", chat_id = \"1\" }\nw = { kind = \"webhook\", url = \"http://a\" }",
+    );
+    let budget = |name: &str| match &config.channels[name] {
+        ChannelSettings::Ntfy(ntfy) => ntfy.daily_budget,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((budget("a"), budget("b"), budget("c")), (None, Some(200), Some(200)));
+    let ChannelSettings::Telegram(telegram) = &config.channels["t"] else { panic!("no telegram") };
+    assert_eq!(telegram.server.expose(), "https://api.telegram.org");
+    let ChannelSettings::Webhook(webhook) = &config.channels["w"] else { panic!("no webhook") };
+    assert_eq!(webhook.format, WebhookFormat::Healthcheck);
+    assert!(!config.alerts.dry_run);
+    let dead_man = &config.dead_man;
+    assert_eq!(dead_man.channel.as_deref(), Some("a"), "the first by name");
+    assert_eq!(
+        (dead_man.window, dead_man.ping_interval),
+        (Duration::from_secs(3600), Duration::from_secs(60))
+    );
+    assert_eq!((&dead_man.ping, load_text("").dead_man.channel), (&None, None));
+    assert!(load_text("[dead_man]\nwindow = \"0s\"").dead_man.window.is_zero());
+}
+
+#[test]
+fn what_is_told_when_is_read_as_it_is_meant() {
+    let config = load_text(FULL);
+    let ChannelSettings::Ntfy(own) = &config.channels["ntfy-own"] else { panic!("no ntfy") };
+    let login = Login { user: "u".to_owned(), password_file: "/p".into() };
+    assert_eq!(own.access, Some(NtfyAccess::Basic(login)));
+    assert_eq!(own.click.as_ref().map(Url::expose), Some("https://d/x"));
+    assert_eq!((own.daily_budget, own.ca_file.as_deref()), (Some(10_000), Some(Path::new("/ca"))));
+    let ChannelSettings::Ntfy(token) = &config.channels["ntfy-token"] else { panic!("no ntfy") };
+    assert_eq!(token.access, Some(NtfyAccess::Token { token_file: "/t".into() }));
+    let [first, second] = &config.maintenance[..] else { panic!("{:?}", config.maintenance) };
+    assert_eq!(
+        (first.hours.to_string().as_str(), &first.days, &first.subjects),
+        ("23:30-04:00", &None, &None)
+    );
+    assert_eq!(
+        second.days.as_ref().map(|days| (days.len(), days[0], days[6])),
+        Some((7, Day::Mon, Day::Sun))
+    );
+    assert!(config.alerts.dry_run);
+    let ping = config.dead_man.ping.expect("a ping");
+    assert!(matches!(&ping, PingTarget::Url(url) if url.expose() == "https://hc/ping"), "{ping:?}");
+    let file = load_text("[dead_man]\nping_url_file = \"/p\"").dead_man.ping;
+    assert_eq!(file, Some(PingTarget::File("/p".into())));
+}
+
+#[test]
+fn the_environment_of_the_original_makes_channels() {
+    let env = [
+        ("NTFY_TOPIC", "my-topic"),
+        ("HEALTH_WEBHOOK_URL", "https://hooks/T/canary-7f3a?k=canary-7f3a"),
+        ("HEALTH_WEBHOOK_AUTH", " Bearer canary-7f3a\n"),
+        ("HEALTH_LOG_FILE", "/var/log/health notices.log"),
+        ("NOTIFICATIONS_DRY_RUN", "True"),
+        ("NOTIFICATION_BUFFER_TIME", "2.5"),
+    ];
+    let config = load_with("[[routes]]\nchannels = [\"ntfy\", \"webhook\", \"log\"]", &env).unwrap();
+    let ChannelSettings::Ntfy(ntfy) = &config.channels["ntfy"] else { panic!("no ntfy") };
+    assert_eq!((ntfy.server.expose(), ntfy.topic.as_str()), ("https://ntfy.sh", "my-topic"));
+    assert_eq!((ntfy.daily_budget, config.dead_man.channel.as_deref()), (Some(200), Some("ntfy")));
+    let ChannelSettings::Webhook(webhook) = &config.channels["webhook"] else { panic!("no webhook") };
+    assert_eq!(webhook.format, WebhookFormat::ServiceHealth);
+    assert_eq!(webhook.auth.as_ref().map(Hidden::expose), Some("Bearer canary-7f3a"));
+    let WebhookTarget::Url(url) = &webhook.target else { panic!("no URL") };
+    assert!(url.expose().ends_with("/T/canary-7f3a?k=canary-7f3a"));
+    let path = PathBuf::from("/var/log/health notices.log");
+    assert_eq!(config.channels["log"], ChannelSettings::Log { path });
+    assert_eq!((config.alerts.dry_run, config.alerts.group_wait), (true, Duration::from_millis(2500)));
+    let shown = format!("{config:?}{}", toml::to_string_pretty(&config).unwrap());
+    assert!(shown.contains("auth = \"***\"") && shown.contains("https://hooks/***"), "{shown}");
+    assert!(!shown.contains(CANARY), "{shown}");
+    for (server, meant) in [("n.example.org:81", "https://n.example.org:81"), ("http://n", "http://n")] {
+        let config = load_with("", &[("NTFY_TOPIC", "t"), ("NTFY_SERVER", server)]).unwrap();
+        let ChannelSettings::Ntfy(ntfy) = &config.channels["ntfy"] else { panic!("no ntfy") };
+        assert_eq!((ntfy.server.expose(), ntfy.daily_budget), (meant, None));
+    }
+}
+
+#[test]
+fn the_file_says_otherwise_than_the_environment() {
+    let env = [
+        ("NTFY_TOPIC", "theirs"),
+        ("HEALTH_LOG_FILE", "/theirs"),
+        ("NOTIFICATIONS_DRY_RUN", "1"),
+        ("NOTIFICATION_BUFFERING", "false"),
+    ];
+    let text = "[channels.ntfy]\nkind = \"command\"\ncommand = [\"own\"]\n[alerts]\ndry_run = false\ngroup_wait = \"7s\"";
+    let config = load_with(text, &env).unwrap();
+    assert_eq!(config.channels["ntfy"], ChannelSettings::Command { command: vec!["own".to_owned()] });
+    assert_eq!(config.channels["log"], ChannelSettings::Log { path: "/theirs".into() });
+    assert_eq!((config.alerts.dry_run, config.alerts.group_wait), (false, Duration::from_secs(7)));
+    for (env, dry_run, wait_s) in [
+        (&[("NOTIFICATION_BUFFERING", "no"), ("NOTIFICATION_BUFFER_TIME", "9")][..], false, 0),
+        (&[("NOTIFICATION_BUFFERING", "on"), ("NOTIFICATION_BUFFER_TIME", "9")], false, 9),
+        (&[("NOTIFICATION_BUFFERING", "")], false, 2),
+        (&[("NOTIFICATIONS_DRY_RUN", "off")], false, 2),
+        (&[("NOTIFICATIONS_DRY_RUN", "YES")], true, 2),
+    ] {
+        let alerts = load_with("", env).unwrap().alerts;
+        assert_eq!((alerts.dry_run, alerts.group_wait), (dry_run, Duration::from_secs(wait_s)), "{env:?}");
+    }
+    assert_eq!(
+        load_with("", &[("NTFY_SERVER", "n"), ("HEALTH_WEBHOOK_AUTH", "a")]).unwrap().channels.len(),
+        0
+    );
+}
+
+#[test]
+fn every_error_of_the_environment_of_the_original_names_its_variable() {
+    let env = [
+        ("NTFY_TOPIC", "a/b"),
+        ("NTFY_SERVER", "a b"),
+        ("HEALTH_WEBHOOK_URL", "ftp://canary-7f3a/canary-7f3a"),
+        ("HEALTH_WEBHOOK_AUTH", "Bearer a\nX-canary-7f3a: b"),
+        ("NOTIFICATIONS_DRY_RUN", "maybe"),
+        ("NOTIFICATION_BUFFERING", "2"),
+        ("NOTIFICATION_BUFFER_TIME", "nan"),
+    ];
+    let errors = load_with("", &env).unwrap_err().to_string();
+    let mut lines: Vec<_> = errors.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "environment: HEALTH_WEBHOOK_AUTH: has a character in it that no header may have; write the whole value of the Authorization header, like Bearer and the token",
+            "environment: HEALTH_WEBHOOK_URL: is not a URL of https or http; write https://host, with :port and /path if needed",
+            "environment: NOTIFICATIONS_DRY_RUN = \"maybe\": is neither true nor false; write one of them",
+            "environment: NOTIFICATION_BUFFERING = \"2\": is neither true nor false; write one of them",
+            "environment: NOTIFICATION_BUFFER_TIME = \"nan\": is not a number of seconds from 0 to 86400; write it like 10 or 2.5",
+            "environment: NTFY_SERVER = \"https://a b\": has a blank or a control character in it; write \"https://host\", with :port and /path if needed",
+            "environment: NTFY_TOPIC = \"a/b\": is not a topic; write 1 to 64 of A-Z a-z 0-9 _ -",
+        ]
+    );
 }
 
 #[test]
@@ -159,7 +300,9 @@ fn no_secret_is_shown_anywhere() {
          [services.a]\nhttp = \"https://{CANARY}@h/?t={CANARY}\"\n\
          [probes.p]\nkind = \"http\"\nurl = \"https://u:{CANARY}@h\"\n\
          [channels.n]\nkind = \"ntfy\"\ntopic = \"t\"\nserver = \"https://u:{CANARY}@n\"\n\
-         [channels.w]\nkind = \"webhook\"\nurl = \"https://h/?key={CANARY}\"\n"
+         [channels.w]\nkind = \"webhook\"\nurl = \"https://h/?key={CANARY}\"\n\
+         [channels.c]\nkind = \"ntfy\"\ntopic = \"t\"\nclick = \"https://u:{CANARY}@n/?t={CANARY}\"\n\
+         [dead_man]\nping_url = \"https://u:{CANARY}@h/?t={CANARY}\"\n"
     );
     let config = load_text(&accepted);
     let shown = format!("{config:?}{}", toml::to_string_pretty(&config).unwrap());

@@ -2,35 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
-use health_reporter::directory::Environment;
 use toml::Table;
 
+use super::environment::{self, FromEnvironment};
 use super::locate::{Located, Source, Surroundings};
 use super::problems::{ConfigErrors, Scope};
 use super::raw::{RawConfig, schema};
-use super::services::ServiceSettings;
 use super::{
-    Config, alerts, argv, channels, fleet, history, name, probes, resources, routes, services, shape,
-    systemd, unused, zmq,
+    Config, alerts, argv, channels, dead_man, fleet, history, maintenance, name, probes, resources, routes,
+    services, shape, systemd, unused, zmq,
 };
-
-const ENVIRONMENT: &str = "environment";
-const PRODUCTION_STATE_DIR: &str = "/var/lib/healthcheck";
-const DEVELOPMENT_STATE_DIR: &str = "logs";
 
 pub(super) fn validate(located: Located, given: &Surroundings<'_>) -> Result<Config, ConfigErrors> {
     let place = located.source.to_string();
     let mut table = parse(&place, &located.text)?;
-    let errors = RefCell::new(Vec::new());
+    let (errors, errors_around) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
     let file = Scope::root(&place, &errors);
+    let around = environment::read(given, &Scope::root(environment::PLACE, &errors_around));
     let mut warnings = located.warnings;
     warnings.extend(unused::warnings(&table));
     let declared = table.get("channels").and_then(|all| all.as_table()).into_iter().flat_map(Table::keys);
-    let declared = declared.cloned().collect();
+    let declared = declared.chain(around.channels.keys()).cloned().collect();
     // Without a file there is nothing to compare, and the snapshot without configuration stays fast.
     if located.source != Source::Defaults {
         shape::keep_known(&mut table, schema().as_value(), &file);
@@ -42,9 +35,9 @@ pub(super) fn validate(located: Located, given: &Surroundings<'_>) -> Result<Con
         );
         RawConfig::default()
     });
-    let mut config = settings(&file, raw, &declared);
-    take_environment(config.as_mut(), given, &Scope::root(ENVIRONMENT, &errors));
-    match (config, errors.into_inner()) {
+    let config = settings(&file, raw, &declared, around);
+    let errors = [errors.into_inner(), errors_around.into_inner()].concat();
+    match (config, errors) {
         (Some(config), errors) if errors.is_empty() => {
             Ok(Config { source: located.source, warnings, ..config })
         }
@@ -65,7 +58,12 @@ fn parse(place: &str, text: &str) -> Result<Table, ConfigErrors> {
 }
 
 /// `None` only where something was refused.
-fn settings(at: &Scope<'_>, raw: RawConfig, declared: &BTreeSet<String>) -> Option<Config> {
+fn settings(
+    at: &Scope<'_>,
+    raw: RawConfig,
+    declared: &BTreeSet<String>,
+    around: FromEnvironment,
+) -> Option<Config> {
     let dirs = raw.health_dirs.into_iter().enumerate();
     let health_dirs =
         dirs.filter_map(|(i, dir)| argv::path(&at.key("health_dirs").index(i), Some(dir))).collect();
@@ -74,63 +72,33 @@ fn settings(at: &Scope<'_>, raw: RawConfig, declared: &BTreeSet<String>) -> Opti
     let zmq = zmq::zmq(&at.key("zmq"), raw.zmq);
     let probes = probes::probes(&at.key("probes"), raw.probes);
     let resources = resources::resources(&at.key("resources"), &raw.resources);
-    let alerts = alerts::alerts(&at.key("alerts"), &raw.alerts);
-    let channels = channels::channels(&at.key("channels"), raw.channels);
+    let alerts = alerts::alerts(&at.key("alerts"), &raw.alerts, &around.alerts);
+    let mut channels = around.channels;
+    channels.extend(channels::channels(&at.key("channels"), raw.channels));
     let routes = routes::routes(&at.key("routes"), raw.routes, declared);
+    let maintenance = maintenance::maintenance(&at.key("maintenance"), raw.maintenance);
+    let dead_man = dead_man::dead_man(&at.key("dead_man"), raw.dead_man, &channels, declared);
     let systemd = systemd::systemd(&at.key("systemd"), raw.systemd);
     let history = history::history(&at.key("history"), raw.history);
     let fleet = fleet::fleet(&at.key("fleet"), raw.fleet);
     Some(Config {
         source: Source::Defaults,
         warnings: Vec::new(),
-        production: false,
-        state_dir: PathBuf::from(DEVELOPMENT_STATE_DIR),
-        project,
+        production: around.production,
+        state_dir: around.state_dir,
+        project: project.or(around.project),
         health_dirs,
-        services,
+        services: around.services.into_iter().chain(services).collect(),
         zmq,
         probes,
         resources,
         alerts,
         channels,
         routes,
+        maintenance,
+        dead_man,
         systemd,
         history: history?,
         fleet,
     })
-}
-
-/// What the file does not say, and the services that are expected beside those of the file.
-fn take_environment(config: Option<&mut Config>, given: &Surroundings<'_>, at: &Scope<'_>) {
-    let project =
-        text_of(given, "PROJECT_ENV").filter(|project| name::check_value(&at.key("PROJECT_ENV"), project));
-    let names = text_of(given, "SERVICES").unwrap_or_default();
-    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let expected: Vec<&str> = names.filter(|name| name::check_value(&at.key("SERVICES"), name)).collect();
-    let Some(config) = config else { return };
-    config.project = config.project.take().or(project);
-    for name in expected {
-        config.services.entry(name.to_owned()).or_insert_with(ServiceSettings::default);
-    }
-    config.production = is_production(given);
-    config.state_dir = state_dir(given, config.production);
-}
-
-fn is_production(given: &Surroundings<'_>) -> bool {
-    let mentioned = ["HEALTH_ENV", "EXPERIMANCE_ENV", "SYSTEMD_EXEC_PID"];
-    let set = mentioned.into_iter().filter_map(|name| Some((name, text_of(given, name)?)));
-    set.collect::<Environment>().is_production()
-}
-
-/// systemd names several directories with colons between them; the first is ours.
-fn state_dir(given: &Surroundings<'_>, production: bool) -> PathBuf {
-    let default = if production { PRODUCTION_STATE_DIR } else { DEVELOPMENT_STATE_DIR };
-    let named = given.var("STATE_DIRECTORY");
-    let first =
-        named.as_ref().and_then(|dirs| dirs.as_bytes().split(|b| *b == b':').find(|dir| !dir.is_empty()));
-    first.map_or_else(|| PathBuf::from(default), |dir| PathBuf::from(OsStr::from_bytes(dir)))
-}
-
-fn text_of(given: &Surroundings<'_>, name: &str) -> Option<String> {
-    given.var(name).map(|value| value.to_string_lossy().into_owned())
 }
