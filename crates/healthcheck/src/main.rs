@@ -13,6 +13,9 @@ mod state;
 mod system_error;
 mod terminal;
 mod tls;
+#[cfg(test)]
+#[path = "../../../tests/support/web.rs"]
+mod web;
 
 use clap::Parser;
 use clap::error::ErrorKind as Usage;

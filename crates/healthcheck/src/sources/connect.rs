@@ -132,6 +132,7 @@ async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::Errno;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
     fn outcome(address: &str, timeout: Duration) -> Result<(), Unanswered> {

@@ -1,12 +1,9 @@
-#[path = "../../../../../tests/support/web.rs"]
-mod web;
-
 use super::*;
+use crate::web::{Authority, WebServer, answer};
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread::sleep;
-use web::{Authority, WebServer, answer};
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(400);

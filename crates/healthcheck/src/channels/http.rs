@@ -1,0 +1,330 @@
+//! One request to a server, within a deadline: no redirects, nothing unbounded, and what became of it.
+
+mod answer;
+mod failure;
+mod proxy;
+
+use super::secret::{Address, Secret};
+use crate::tls::{Expiry, TlsConnector, bare};
+use answer::About;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use health_reporter::directory::Environment;
+use healthcheck_core::alerts::Outcome;
+use percent_encoding::percent_decode_str;
+use proxy::Proxies;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, Read};
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+use ureq::config::Config;
+use ureq::http::{Method, Uri};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector, NextTimeout, SocksConnector, TcpConnector,
+};
+use ureq::{Agent, Proxy};
+
+/// How long a server has for everything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// How much longer is waited, so that what hindered it can be told.
+const SLACK: Duration = Duration::from_millis(300);
+const MAX_BODY_BYTES: u64 = 64 * 1024;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// So many attempts may hang beyond their deadline, in a name server or on a dead mount.
+const MAX_STUCK: usize = 3;
+const MAX_ADDRESSES: usize = 8;
+/// A part of a secret address that is shorter is a word of its service's, not a secret.
+const MIN_SECRET_PART: usize = 8;
+
+/// What is asked of a server. It has secrets in it, and so no `Debug`.
+pub(super) struct Request {
+    method: Method,
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+    /// What must not be shown, wherever it comes from.
+    secrets: Vec<String>,
+    /// Who is asked, where that may be shown.
+    place: Option<String>,
+    /// The keys of the configuration that decide who we are for the server.
+    login_keys: &'static str,
+    /// Whether an answer comes from such a server as is meant.
+    is_known: Option<fn(&[u8]) -> bool>,
+}
+
+impl Request {
+    /// To an address that may be shown, as far as it names a host.
+    pub(super) fn to(method: Method, url: &str) -> Result<Self, Outcome> {
+        let uri = checked(url).map_err(|why| refused(&format!("url {why}")))?;
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+        Ok(Self { place: Some(format!("{host}{port}")), ..Self::plain(method, url) })
+    }
+
+    /// To an address of which nothing may be shown.
+    pub(super) fn to_secret(method: Method, secret: &Secret) -> Result<Self, Outcome> {
+        let url = secret.read().map_err(failed)?;
+        checked(&url).map_err(|why| failed(format!("the URL in {secret} {why}")))?;
+        let after_host = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let parts = after_host.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= MIN_SECRET_PART);
+        let mut secrets = vec![url.clone(), after_host.to_owned()];
+        secrets.extend(parts.map(str::to_owned));
+        Ok(Self { secrets, ..Self::plain(method, &url) })
+    }
+
+    pub(super) fn to_address(method: Method, address: &Address) -> Result<Self, Outcome> {
+        match address {
+            Address::Shown(url) => Self::to(method, url),
+            Address::Hidden(secret) => Self::to_secret(method, secret),
+        }
+    }
+
+    fn plain(method: Method, url: &str) -> Self {
+        let (url, login) = without_login(url);
+        let request = Self {
+            method,
+            url,
+            headers: Vec::new(),
+            body: Vec::new(),
+            secrets: Vec::new(),
+            place: None,
+            login_keys: "the login",
+            is_known: None,
+        };
+        match login {
+            Some((user, password)) => request.logging_in(&user, &password),
+            None => request,
+        }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn query(mut self, query: &str) -> Self {
+        self.url.push(if self.url.contains('?') { '&' } else { '?' });
+        self.url.push_str(query);
+        self
+    }
+
+    /// With a user and a password.
+    pub(super) fn logging_in(self, user: &str, password: &str) -> Self {
+        let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let header = format!("Basic {login}");
+        self.hiding(password).hiding(&login).header("authorization", header)
+    }
+
+    pub(super) fn body(mut self, kind: &str, body: Vec<u8>) -> Self {
+        self.body = body;
+        self.header("content-type", kind.to_owned())
+    }
+
+    pub(super) fn json(self, body: &serde_json::Value) -> Self {
+        self.body("application/json", body.to_string().into_bytes())
+    }
+
+    pub(super) fn hiding(mut self, secret: &str) -> Self {
+        self.secrets.push(secret.to_owned());
+        self
+    }
+
+    /// For a server that does not know us: where to look.
+    pub(super) fn login_keys(self, login_keys: &'static str) -> Self {
+        Self { login_keys, ..self }
+    }
+
+    /// Only an answer of such a server is believed: whoever sits between may accept anything.
+    pub(super) fn known_by(self, is_known: fn(&[u8]) -> bool) -> Self {
+        Self { is_known: Some(is_known), ..self }
+    }
+}
+
+pub(super) fn failed(error: impl Into<String>) -> Outcome {
+    Outcome::Failed { error: error.into(), retry_after: None }
+}
+
+pub(super) fn refused(error: &str) -> Outcome {
+    Outcome::Refused { error: error.to_owned() }
+}
+
+/// What is wrong with a URL, without a word of it.
+fn checked(url: &str) -> Result<Uri, &'static str> {
+    let uri: Uri =
+        without_login(url).0.parse().map_err(|_| "is none: it must be one line such as https://host/path")?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("must begin with https:// or http://");
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err("names no host");
+    }
+    Ok(uri)
+}
+
+/// The URL without user and password, and those.
+fn without_login(url: &str) -> (String, Option<(String, String)>) {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let Some((login, host)) = authority.rsplit_once('@') else { return (url.to_owned(), None) };
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    (format!("{scheme}{host}{path}"), Some((decoded(user), decoded(password))))
+}
+
+/// How servers are reached. Each channel has its own, so that none waits for another.
+#[derive(Debug)]
+pub(crate) struct Client {
+    deadline: Duration,
+    /// The only authorities that are trusted, instead of the system's.
+    ca_file: Option<PathBuf>,
+    proxies: Proxies,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Client {
+    pub(crate) fn new(env: &Environment, ca_file: Option<PathBuf>, deadline: Duration) -> Self {
+        Self { deadline, ca_file, proxies: Proxies::of(env), under_way: Arc::default() }
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Tries once. It is over at the deadline, whatever the server, a name server or a file system does: what may
+    /// hang is on a thread of its own, which is left behind.
+    pub(super) fn send(&self, request: Request) -> Outcome {
+        let (secrets, place) = (request.secrets.clone(), request.place.clone());
+        let outcome = self.attempt(request).unwrap_or_else(|outcome| outcome);
+        answer::told(outcome, place.as_deref(), &secrets)
+    }
+
+    fn attempt(&self, request: Request) -> Result<Outcome, Outcome> {
+        let agent = self.agent(&request.url)?;
+        let (tell, told) = mpsc::channel();
+        let under_way = UnderWay::begin(&self.under_way)?;
+        let deadline = self.deadline;
+        let work = move || {
+            let outcome = perform(&agent, request, deadline);
+            drop(under_way);
+            let _ = tell.send(outcome);
+        };
+        let started = thread::Builder::new().name("request".to_owned()).spawn(work);
+        started
+            .map_err(|error| failed(format!("cannot start a thread: {}", failure::in_words_of(&error))))?;
+        told.recv_timeout(deadline + SLACK).map_err(|error| match error {
+            RecvTimeoutError::Timeout => failed(failure::too_late(deadline)),
+            RecvTimeoutError::Disconnected => failed("the attempt broke off"),
+        })
+    }
+
+    fn agent(&self, url: &str) -> Result<Agent, Outcome> {
+        let config = Config::builder()
+            .timeout_global(Some(self.deadline))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_response_header_size(MAX_HEADER_BYTES)
+            // A server may have closed it by the next time, and then it is not known what it has taken.
+            .max_idle_connections(0)
+            .proxy(self.proxies.proxy(url)?)
+            .user_agent(concat!("healthcheck/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let tls = TlsConnector::new(self.ca_file.clone(), Expiry::default());
+        let tcp = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        Ok(Agent::with_parts(config, tcp.chain(TcpConnector::default()).chain(tls), Names))
+    }
+}
+
+/// Counts an attempt until it has truly ended.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn begin(count: &Arc<AtomicUsize>) -> Result<Self, Outcome> {
+        if count.load(Ordering::Relaxed) >= MAX_STUCK {
+            return Err(failed(format!(
+                "{MAX_STUCK} attempts still hang: does a name server or a mount not answer?"
+            )));
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(count.clone()))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn perform(agent: &Agent, request: Request, deadline: Duration) -> Outcome {
+    let Request { method, url, headers, body, login_keys, is_known, secrets, .. } = request;
+    let mut built = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        built = built.header(name, value);
+    }
+    let response = match built.body(body) {
+        Ok(request) => agent.run(request),
+        // Of what we send only a secret or a URL can be no header.
+        Err(_) => return refused(&format!("what is configured cannot be sent: check {login_keys}")),
+    };
+    let mut response = match response {
+        Ok(response) => response,
+        Err(error) => return failure::outcome(error, deadline),
+    };
+    let mut body = Vec::new();
+    // What a server says beside an acceptance is of no interest, unless it has to prove who it is.
+    if !response.status().is_success() || is_known.is_some() {
+        // What did not come is not shown.
+        let _ = response.body_mut().as_reader().take(MAX_BODY_BYTES).read_to_end(&mut body);
+    }
+    let about = About { login_keys, is_known, secrets };
+    answer::outcome(response.status().as_u16(), response.headers(), &body, &about)
+}
+
+/// A name that leads nowhere.
+#[derive(Debug)]
+struct Nameless(io::Error);
+
+impl fmt::Display for Nameless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its name leads to no address: ")?;
+        let text = failure::in_words_of(&self.0);
+        f.write_str(text.rsplit(": ").next().unwrap_or_default())
+    }
+}
+
+impl StdError for Nameless {}
+
+/// Names, looked up in this very thread: nobody waits for it beyond the deadline.
+#[derive(Debug)]
+struct Names;
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let is_proxy = config.proxy().map(Proxy::uri) == Some(uri);
+        let default = match uri.scheme_str() {
+            Some("https") => 443,
+            Some(scheme) if scheme.starts_with("socks") && is_proxy => 1080,
+            _ => 80,
+        };
+        let host = bare(uri.host().unwrap_or_default());
+        let found = (host, uri.port_u16().unwrap_or(default)).to_socket_addrs();
+        let found = found.map_err(|error| ureq::Error::Other(Nameless(error).into()))?;
+        let mut addresses = self.empty();
+        found.take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
+        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
+    }
+}

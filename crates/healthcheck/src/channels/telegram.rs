@@ -1,0 +1,77 @@
+//! Telegram: a message of a bot, as plain text. Its markup breaks on what services write.
+
+use super::Channel;
+use super::http::{Client, Request, failed};
+use super::plain_text::{clean, cut, line};
+use super::secret::Secret;
+use health_reporter::Status;
+use healthcheck_core::alerts::{Notice, Outcome};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+/// In UTF-16 units.
+const MAX_TEXT_UNITS: usize = 4_096;
+const MAX_TITLE_UNITS: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `https://api.telegram.org`, or one of one's own.
+    pub(crate) server: String,
+    pub(crate) token: Secret,
+    /// A number, or the name of a public channel.
+    pub(crate) chat_id: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Telegram {
+    settings: Settings,
+    client: Client,
+}
+
+impl Telegram {
+    pub(crate) fn new(settings: Settings, client: Client) -> Self {
+        Self { settings, client }
+    }
+
+    fn request(&self, notice: &Notice) -> Result<Request, Outcome> {
+        let token = self.settings.token.read().map_err(failed)?;
+        if !token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')) {
+            let file = &self.settings.token;
+            return Err(failed(format!("{file}: it has no token in it: it must be as BotFather gave it")));
+        }
+        let url = format!("{}/bot{token}/sendMessage", self.settings.server.trim_end_matches('/'));
+        let request = Request::to(Method::POST, &url)?.hiding(&token);
+        // The part behind the colon is the secret proper.
+        let secret = token.split_once(':').map_or(token.as_str(), |(_, secret)| secret);
+        let request = request.hiding(secret).login_keys("token_file and chat_id").known_by(is_of_telegram);
+        Ok(request.json(&message(notice, &self.settings.chat_id)))
+    }
+}
+
+impl Channel for Telegram {
+    fn send(&mut self, notice: &Notice) -> Outcome {
+        self.request(notice).map_or_else(|outcome| outcome, |request| self.client.send(request))
+    }
+}
+
+fn is_of_telegram(answer: &[u8]) -> bool {
+    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("ok") == Some(&Value::Bool(true)))
+}
+
+fn message(notice: &Notice, chat_id: &str) -> Value {
+    let (title, text) = (line(&notice.title), clean(&notice.text));
+    let title = cut(title.trim(), MAX_TITLE_UNITS, char::len_utf16);
+    let text = text.trim();
+    let whole = if text.starts_with(&*title) { text.to_owned() } else { format!("{title}\n{text}") };
+    let mut message = json!({
+        "chat_id": chat_id,
+        "text": cut(whole.trim(), MAX_TEXT_UNITS, char::len_utf16),
+        "link_preview_options": {"is_disabled": true},
+        "disable_notification": matches!(notice.status, Status::Healthy | Status::Unknown),
+    });
+    // An empty one would be refused.
+    if !title.is_empty() {
+        message["entities"] = json!([{"type": "bold", "offset": 0, "length": title.encode_utf16().count()}]);
+    }
+    message
+}
