@@ -26,12 +26,12 @@ impl Discord {
 
 impl Channel for Discord {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        let request = Request::to_secret(Method::POST, &self.url);
-        // Only whoever waits is told that the message is kept.
-        let request = request.map(|request| {
-            request.query("wait=true").login_keys("url_file").known_by(has_id).json(&message(notice))
-        });
-        request.map_or_else(|outcome| outcome, |request| self.client.send(request))
+        let (url, message) = (self.url.clone(), message(notice));
+        self.client.send(move || {
+            let request = Request::to_secret(Method::POST, &url)?;
+            // Only whoever waits is told that the message is kept.
+            Ok(request.query("wait=true").login_keys("url_file").known_by(has_id).json(&message))
+        })
     }
 }
 

@@ -182,47 +182,86 @@ fn without_login(url: &str) -> (String, Option<(String, String)>) {
 /// How servers are reached. Each channel has its own, so that none waits for another.
 #[derive(Debug)]
 pub(crate) struct Client {
+    way: Arc<Way>,
+    under_way: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Way {
     deadline: Duration,
     /// The only authorities that are trusted, instead of the system's.
     ca_file: Option<PathBuf>,
     proxies: Proxies,
-    under_way: Arc<AtomicUsize>,
 }
 
 impl Client {
     pub(crate) fn new(env: &Environment, ca_file: Option<PathBuf>, deadline: Duration) -> Self {
-        Self { deadline, ca_file, proxies: Proxies::of(env), under_way: Arc::default() }
+        let way = Way { deadline, ca_file, proxies: Proxies::of(env) };
+        Self { way: Arc::new(way), under_way: Arc::default() }
     }
 
     pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+        self.way.deadline
     }
 
     /// Tries once. It is over at the deadline, whatever the server, a name server or a file system does: what may
-    /// hang is on a thread of its own, which is left behind.
-    pub(super) fn send(&self, request: Request) -> Outcome {
-        let (secrets, place) = (request.secrets.clone(), request.place.clone());
-        let outcome = self.attempt(request).unwrap_or_else(|outcome| outcome);
-        answer::told(outcome, place.as_deref(), &secrets)
+    /// hang, the secrets' files too, is on a thread of its own, which is then left behind.
+    pub(super) fn send(
+        &self,
+        prepare: impl FnOnce() -> Result<Request, Outcome> + Send + 'static,
+    ) -> Outcome {
+        self.attempt(prepare).unwrap_or_else(|outcome| outcome)
     }
 
-    fn attempt(&self, request: Request) -> Result<Outcome, Outcome> {
-        let agent = self.agent(&request.url)?;
+    fn attempt(
+        &self,
+        prepare: impl FnOnce() -> Result<Request, Outcome> + Send + 'static,
+    ) -> Result<Outcome, Outcome> {
         let (tell, told) = mpsc::channel();
-        let under_way = UnderWay::begin(&self.under_way)?;
-        let deadline = self.deadline;
+        let (way, under_way) = (self.way.clone(), UnderWay::begin(&self.under_way)?);
         let work = move || {
-            let outcome = perform(&agent, request, deadline);
+            let outcome = prepare().map_or_else(|outcome| outcome, |request| way.perform(request));
             drop(under_way);
             let _ = tell.send(outcome);
         };
         let started = thread::Builder::new().name("request".to_owned()).spawn(work);
         started
             .map_err(|error| failed(format!("cannot start a thread: {}", failure::in_words_of(&error))))?;
+        let deadline = self.deadline();
         told.recv_timeout(deadline + SLACK).map_err(|error| match error {
             RecvTimeoutError::Timeout => failed(failure::too_late(deadline)),
             RecvTimeoutError::Disconnected => failed("the attempt broke off"),
         })
+    }
+}
+
+impl Way {
+    fn perform(&self, mut request: Request) -> Outcome {
+        let secrets = std::mem::take(&mut request.secrets);
+        let place = request.place.take();
+        let outcome = self.exchange(request, &secrets).unwrap_or_else(|outcome| outcome);
+        answer::told(outcome, place.as_deref(), &secrets)
+    }
+
+    fn exchange(&self, request: Request, secrets: &[String]) -> Result<Outcome, Outcome> {
+        let Request { method, url, headers, body, login_keys, is_known, .. } = request;
+        let agent = self.agent(&url)?;
+        let mut built = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            built = built.header(name, value);
+        }
+        // Of what we send only a secret or a URL can be no header.
+        let unsendable = || refused(&format!("what is configured cannot be sent: check {login_keys}"));
+        let request = built.body(body).map_err(|_| unsendable())?;
+        let mut response = agent.run(request).map_err(|error| failure::outcome(error, self.deadline))?;
+        let mut body = Vec::new();
+        // What a server says beside an acceptance is of no interest, unless it has to prove who it is.
+        if !response.status().is_success() || is_known.is_some() {
+            // What did not come is not shown.
+            let _ = response.body_mut().as_reader().take(MAX_BODY_BYTES).read_to_end(&mut body);
+        }
+        let about = About { login_keys, is_known, secrets };
+        Ok(answer::outcome(response.status().as_u16(), response.headers(), &body, &about))
     }
 
     fn agent(&self, url: &str) -> Result<Agent, Outcome> {
@@ -262,31 +301,6 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn perform(agent: &Agent, request: Request, deadline: Duration) -> Outcome {
-    let Request { method, url, headers, body, login_keys, is_known, secrets, .. } = request;
-    let mut built = ureq::http::Request::builder().method(method).uri(url);
-    for (name, value) in headers {
-        built = built.header(name, value);
-    }
-    let response = match built.body(body) {
-        Ok(request) => agent.run(request),
-        // Of what we send only a secret or a URL can be no header.
-        Err(_) => return refused(&format!("what is configured cannot be sent: check {login_keys}")),
-    };
-    let mut response = match response {
-        Ok(response) => response,
-        Err(error) => return failure::outcome(error, deadline),
-    };
-    let mut body = Vec::new();
-    // What a server says beside an acceptance is of no interest, unless it has to prove who it is.
-    if !response.status().is_success() || is_known.is_some() {
-        // What did not come is not shown.
-        let _ = response.body_mut().as_reader().take(MAX_BODY_BYTES).read_to_end(&mut body);
-    }
-    let about = About { login_keys, is_known, secrets };
-    answer::outcome(response.status().as_u16(), response.headers(), &body, &about)
 }
 
 /// A name that leads nowhere.

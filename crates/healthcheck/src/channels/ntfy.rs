@@ -8,6 +8,7 @@ use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, NoticeReason, Outcome};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::Method;
 
@@ -40,54 +41,58 @@ pub(crate) enum Login {
 
 #[derive(Debug)]
 pub(crate) struct Ntfy {
-    settings: Settings,
+    settings: Arc<Settings>,
     client: Client,
 }
 
 impl Ntfy {
     pub(crate) fn new(settings: Settings, client: Client) -> Self {
-        Self { settings, client }
+        Self { settings: Arc::new(settings), client }
     }
 
     /// A message that comes when so much time has passed, unless it is scheduled anew or cancelled before that. It
     /// takes the place of what was scheduled or shown under the same id.
     pub(crate) fn schedule(&self, sequence_id: &str, delay: Duration, title: &str, message: &str) -> Outcome {
         let delay = delay.clamp(DELAYS.0, DELAYS.1).as_secs();
-        self.publish(|topic| {
-            let body = json!({
-                "topic": topic,
-                "sequence_id": usable_id(sequence_id),
-                "title": shown_title(title),
-                "priority": 5,
-                "tags": ["skull"],
-                "delay": format!("{delay}s"),
-            });
-            with_message(body, message)
-        })
+        let card = json!({
+            "sequence_id": usable_id(sequence_id),
+            "title": shown_title(title),
+            "priority": 5,
+            "tags": ["skull"],
+            "delay": format!("{delay}s"),
+        });
+        self.publish(card, message)
     }
 
     /// Takes back what is scheduled under an id, or shown.
     pub(crate) fn cancel(&self, sequence_id: &str) -> Outcome {
-        let (server, id) = (self.settings.server.trim_end_matches('/'), usable_id(sequence_id));
-        let request = self.settings.topic.read().map_err(failed).and_then(|topic| {
-            let request = Request::to(Method::DELETE, &format!("{server}/{topic}/{id}"))?;
-            self.logged_in(request.hiding(&topic))
-        });
-        request.map_or_else(|outcome| outcome, |request| self.client.send(request))
+        let (settings, id) = (self.settings.clone(), usable_id(sequence_id));
+        self.client.send(move || {
+            let topic = settings.topic.read().map_err(failed)?;
+            let request = Request::to(Method::DELETE, &settings.url(&format!("{topic}/{id}")))?;
+            settings.logged_in(request.hiding(&topic))
+        })
     }
 
-    fn publish(&self, body: impl FnOnce(&str) -> Value) -> Outcome {
-        let root = format!("{}/", self.settings.server.trim_end_matches('/'));
-        let request = self.settings.topic.read().map_err(failed).and_then(|topic| {
-            let request = Request::to(Method::POST, &root)?.json(&body(&topic));
-            self.logged_in(request.hiding(&topic).known_by(is_of_ntfy))
-        });
-        request.map_or_else(|outcome| outcome, |request| self.client.send(request))
+    fn publish(&self, mut card: Value, message: &str) -> Outcome {
+        let (settings, message) = (self.settings.clone(), message.to_owned());
+        self.client.send(move || {
+            let topic = settings.topic.read().map_err(failed)?;
+            card["topic"] = Value::from(topic.as_str());
+            let request = Request::to(Method::POST, &settings.url(""))?.json(&with_message(card, &message));
+            settings.logged_in(request.hiding(&topic).known_by(is_of_ntfy))
+        })
+    }
+}
+
+impl Settings {
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.server.trim_end_matches('/'))
     }
 
     fn logged_in(&self, request: Request) -> Result<Request, Outcome> {
         let request = request.login_keys(LOGIN_KEYS);
-        match &self.settings.login {
+        match &self.login {
             None => Ok(request),
             Some(Login::Token(token)) => {
                 let token = token.read().map_err(failed)?;
@@ -99,25 +104,24 @@ impl Ntfy {
         }
     }
 
-    fn body(&self, notice: &Notice, topic: &str) -> Value {
-        let mut body = json!({
-            "topic": topic,
+    fn card(&self, notice: &Notice) -> Value {
+        let mut card = json!({
             "sequence_id": usable_id(&notice.thread),
             "title": shown_title(&notice.title),
             "priority": priority(notice),
             "tags": [emoji(notice.status), notice.reason.as_str()],
         });
         // One that is cut leads elsewhere.
-        if let Some(click) = self.settings.click.as_ref().filter(|click| click.len() <= MAX_CLICK_BYTES) {
-            body["click"] = Value::from(line(click));
+        if let Some(click) = self.click.as_ref().filter(|click| click.len() <= MAX_CLICK_BYTES) {
+            card["click"] = Value::from(line(click));
         }
-        with_message(body, &notice.text)
+        card
     }
 }
 
 impl Channel for Ntfy {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        self.publish(|topic| self.body(notice, topic))
+        self.publish(self.settings.card(notice), &notice.text)
     }
 }
 

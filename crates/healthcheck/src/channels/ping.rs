@@ -18,7 +18,7 @@ impl Ping {
 
     /// Says that the monitor lives.
     pub(crate) fn send(&self) -> Outcome {
-        let request = Request::to_address(Method::GET, &self.url);
-        request.map_or_else(|outcome| outcome, |request| self.client.send(request.login_keys("its url")))
+        let url = self.url.clone();
+        self.client.send(move || Ok(Request::to_address(Method::GET, &url)?.login_keys("its url")))
     }
 }

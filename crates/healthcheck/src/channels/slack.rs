@@ -29,9 +29,10 @@ impl Slack {
 
 impl Channel for Slack {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        let request = Request::to_secret(Method::POST, &self.url);
-        let request = request.map(|request| request.login_keys("url_file").json(&message(notice)));
-        request.map_or_else(|outcome| outcome, |request| self.client.send(request))
+        let (url, message) = (self.url.clone(), message(notice));
+        let request =
+            move || Ok(Request::to_secret(Method::POST, &url)?.login_keys("url_file").json(&message));
+        self.client.send(request)
     }
 }
 

@@ -7,6 +7,7 @@ use super::secret::Secret;
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use ureq::http::Method;
 
 /// In UTF-16 units.
@@ -24,34 +25,34 @@ pub(crate) struct Settings {
 
 #[derive(Debug)]
 pub(crate) struct Telegram {
-    settings: Settings,
+    settings: Arc<Settings>,
     client: Client,
 }
 
 impl Telegram {
     pub(crate) fn new(settings: Settings, client: Client) -> Self {
-        Self { settings, client }
-    }
-
-    fn request(&self, notice: &Notice) -> Result<Request, Outcome> {
-        let token = self.settings.token.read().map_err(failed)?;
-        if !token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')) {
-            let file = &self.settings.token;
-            return Err(failed(format!("{file}: it has no token in it: it must be as BotFather gave it")));
-        }
-        let url = format!("{}/bot{token}/sendMessage", self.settings.server.trim_end_matches('/'));
-        let request = Request::to(Method::POST, &url)?.hiding(&token);
-        // The part behind the colon is the secret proper.
-        let secret = token.split_once(':').map_or(token.as_str(), |(_, secret)| secret);
-        let request = request.hiding(secret).login_keys("token_file and chat_id").known_by(is_of_telegram);
-        Ok(request.json(&message(notice, &self.settings.chat_id)))
+        Self { settings: Arc::new(settings), client }
     }
 }
 
 impl Channel for Telegram {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        self.request(notice).map_or_else(|outcome| outcome, |request| self.client.send(request))
+        let (settings, message) = (self.settings.clone(), message(notice, &self.settings.chat_id));
+        self.client.send(move || Ok(request(&settings)?.json(&message)))
     }
+}
+
+fn request(settings: &Settings) -> Result<Request, Outcome> {
+    let token = settings.token.read().map_err(failed)?;
+    if !token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')) {
+        let file = &settings.token;
+        return Err(failed(format!("{file}: it has no token in it: it must be as BotFather gave it")));
+    }
+    let url = format!("{}/bot{token}/sendMessage", settings.server.trim_end_matches('/'));
+    let request = Request::to(Method::POST, &url)?.hiding(&token);
+    // The part behind the colon is the secret proper.
+    let secret = token.split_once(':').map_or(token.as_str(), |(_, secret)| secret);
+    Ok(request.hiding(secret).login_keys("token_file and chat_id").known_by(is_of_telegram))
 }
 
 fn is_of_telegram(answer: &[u8]) -> bool {

@@ -11,6 +11,7 @@ use bodies::Post;
 use healthcheck_core::alerts::{Notice, Outcome};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 use ureq::http::Method;
 
@@ -40,7 +41,7 @@ pub(crate) enum Body {
 
 #[derive(Debug)]
 pub(crate) struct Webhook {
-    settings: Settings,
+    settings: Arc<Settings>,
     client: Client,
     /// What of the notice that could not be sent as a whole was accepted, by the ids of the posts.
     accepted: BTreeSet<String>,
@@ -48,44 +49,7 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     pub(crate) fn new(settings: Settings, client: Client) -> Self {
-        Self { settings, client, accepted: BTreeSet::new() }
-    }
-
-    fn post(&self, post: &Post) -> Outcome {
-        self.request(post).map_or_else(|outcome| outcome, |request| self.client.send(request))
-    }
-
-    fn request(&self, post: &Post) -> Result<Request, Outcome> {
-        let request = Request::to_address(Method::POST, &self.settings.url)?;
-        let request = request.login_keys("url, secret_file and auth_file");
-        let request = self.authorized(request)?;
-        let body = post.body.to_string().into_bytes();
-        let at = Timestamp::now().as_second();
-        let request =
-            request.header("webhook-id", post.id.clone()).header("webhook-timestamp", at.to_string());
-        let request = self.signed(request, &post.id, at, &body)?;
-        Ok(request.body("application/json", body))
-    }
-
-    fn authorized(&self, request: Request) -> Result<Request, Outcome> {
-        let Some(authorization) = &self.settings.authorization else { return Ok(request) };
-        let value = authorization.read().map_err(failed)?;
-        let request = request.hiding(&value);
-        // What stands behind the scheme is the secret proper.
-        let secret = value.split_once(' ').map_or(value.as_str(), |(_, secret)| secret);
-        Ok(request.hiding(secret).header("authorization", value.clone()))
-    }
-
-    fn signed(&self, request: Request, id: &str, at: i64, body: &[u8]) -> Result<Request, Outcome> {
-        let Some(secret) = &self.settings.secret else { return Ok(request) };
-        let text = secret.read().map_err(failed)?;
-        let keys = signature::keys(&text).map_err(|why| failed(format!("{secret}: {why}")))?;
-        let request = request.header("webhook-signature", signature::standard(&keys, id, at, body));
-        let request = match keys.first() {
-            Some(newest) => request.header("x-webhook-signature", signature::of_body(newest, body)),
-            None => request,
-        };
-        Ok(text.lines().fold(request, |request, line| request.hiding(line.trim())))
+        Self { settings: Arc::new(settings), client, accepted: BTreeSet::new() }
     }
 
     /// All of them, though one fails: whoever comes last must not be forgotten for the sake of the first.
@@ -99,13 +63,48 @@ impl Webhook {
             if begun.elapsed() > self.client.deadline() {
                 return worse(result, failed("too slow for all of them: the rest follows"));
             }
-            let outcome = self.post(post);
+            let (settings, request) = (self.settings.clone(), post.clone());
+            let outcome = self.client.send(move || settings.request(&request));
             if outcome == Outcome::Accepted {
                 self.accepted.insert(post.id.clone());
             }
             result = worse(result, outcome);
         }
         result
+    }
+}
+
+impl Settings {
+    fn request(&self, post: &Post) -> Result<Request, Outcome> {
+        let request = Request::to_address(Method::POST, &self.url)?;
+        let request = self.authorized(request.login_keys("url, secret_file and auth_file"))?;
+        let body = post.body.to_string().into_bytes();
+        let at = Timestamp::now().as_second();
+        let request =
+            request.header("webhook-id", post.id.clone()).header("webhook-timestamp", at.to_string());
+        let request = self.signed(request, &post.id, at, &body)?;
+        Ok(request.body("application/json", body))
+    }
+
+    fn authorized(&self, request: Request) -> Result<Request, Outcome> {
+        let Some(authorization) = &self.authorization else { return Ok(request) };
+        let value = authorization.read().map_err(failed)?;
+        let request = request.hiding(&value);
+        // What stands behind the scheme is the secret proper.
+        let secret = value.split_once(' ').map_or(value.as_str(), |(_, secret)| secret);
+        Ok(request.hiding(secret).header("authorization", value.clone()))
+    }
+
+    fn signed(&self, request: Request, id: &str, at: i64, body: &[u8]) -> Result<Request, Outcome> {
+        let Some(secret) = &self.secret else { return Ok(request) };
+        let text = secret.read().map_err(failed)?;
+        let keys = signature::keys(&text).map_err(|why| failed(format!("{secret}: {why}")))?;
+        let request = request.header("webhook-signature", signature::standard(&keys, id, at, body));
+        let request = match keys.first() {
+            Some(newest) => request.header("x-webhook-signature", signature::of_body(newest, body)),
+            None => request,
+        };
+        Ok(text.lines().fold(request, |request, line| request.hiding(line.trim())))
     }
 }
 

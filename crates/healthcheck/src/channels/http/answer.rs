@@ -26,7 +26,7 @@ const WAIT_AT: [&str; 2] = ["/retry_after", "/parameters/retry_after"];
 /// What ntfy says when no message is left for today; it does not say until when.
 const NTFY_DAY_IS_FULL: u64 = 42_908;
 
-pub(super) fn outcome(status: u16, headers: &HeaderMap, body: &[u8], request: &About) -> Outcome {
+pub(super) fn outcome(status: u16, headers: &HeaderMap, body: &[u8], request: &About<'_>) -> Outcome {
     let About { login_keys, is_known, secrets } = request;
     let words = words(body, secrets);
     match status {
@@ -50,10 +50,10 @@ pub(super) fn outcome(status: u16, headers: &HeaderMap, body: &[u8], request: &A
 }
 
 /// What an answer is measured by.
-pub(super) struct About {
+pub(super) struct About<'a> {
     pub(super) login_keys: &'static str,
     pub(super) is_known: Option<fn(&[u8]) -> bool>,
-    pub(super) secrets: Vec<String>,
+    pub(super) secrets: &'a [String],
 }
 
 fn temporary(status: u16) -> &'static str {

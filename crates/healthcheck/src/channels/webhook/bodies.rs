@@ -8,6 +8,7 @@ use healthcheck_core::alerts::{Item, Notice};
 use serde_json::{Map, Value, json};
 
 /// One request.
+#[derive(Clone)]
 pub(super) struct Post {
     /// The same at each attempt.
     pub(super) id: String,
