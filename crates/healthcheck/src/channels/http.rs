@@ -65,7 +65,8 @@ impl Request {
         let uri = checked(url).map_err(|why| refused(&format!("url {why}")))?;
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
-        Ok(Self { place: Some(format!("{host}{port}")), ..Self::plain(method, url) })
+        let request = Self { place: Some(format!("{host}{port}")), ..Self::plain(method, url) };
+        Ok(secret_parts(uri.query().unwrap_or_default()).fold(request, Self::hiding))
     }
 
     /// To an address of which nothing may be shown.
@@ -73,15 +74,13 @@ impl Request {
         let url = secret.read().map_err(failed)?;
         checked(&url).map_err(|why| failed(format!("the URL in {secret} {why}")))?;
         let after_host = url.splitn(4, '/').nth(3).unwrap_or_default();
-        let parts = after_host.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= MIN_SECRET_PART);
-        let mut secrets = vec![url.clone(), after_host.to_owned()];
-        secrets.extend(parts.map(str::to_owned));
-        Ok(Self { secrets, ..Self::plain(method, &url) })
+        let request = Self::plain(method, &url).hiding(&url).hiding(after_host);
+        Ok(secret_parts(after_host).fold(request, Self::hiding))
     }
 
     pub(super) fn to_address(method: Method, address: &Address) -> Result<Self, Outcome> {
         match address {
-            Address::Shown(url) => Self::to(method, url),
+            Address::Shown(url) => Self::to(method, &url.0),
             Address::Hidden(secret) => Self::to_secret(method, secret),
         }
     }
@@ -154,6 +153,11 @@ pub(super) fn failed(error: impl Into<String>) -> Outcome {
 
 pub(super) fn refused(error: &str) -> Outcome {
     Outcome::Refused { error: error.to_owned() }
+}
+
+/// What of an address may be a secret by itself.
+fn secret_parts(address: &str) -> impl Iterator<Item = &str> {
+    address.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= MIN_SECRET_PART)
 }
 
 /// What is wrong with a URL, without a word of it.

@@ -3,7 +3,7 @@
 use super::Channel;
 use super::http::{Client, Request, failed};
 use super::plain_text::{clean, cut, line};
-use super::secret::Secret;
+use super::secret::{Secret, Url};
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, NoticeReason, Outcome};
 use ring::digest::{SHA256, digest};
@@ -25,7 +25,7 @@ const LOGIN_KEYS: &str = "topic, token_file, user and password_file";
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// `https://ntfy.sh`, without a topic.
-    pub(crate) server: String,
+    pub(crate) server: Url,
     /// Whoever knows it can listen and write, where no login is asked for.
     pub(crate) topic: Secret,
     pub(crate) login: Option<Login>,
@@ -87,7 +87,7 @@ impl Ntfy {
 
 impl Settings {
     fn url(&self, path: &str) -> String {
-        format!("{}/{path}", self.server.trim_end_matches('/'))
+        format!("{}/{path}", self.server.0.trim_end_matches('/'))
     }
 
     fn logged_in(&self, request: Request) -> Result<Request, Outcome> {

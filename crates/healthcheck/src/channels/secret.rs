@@ -1,6 +1,7 @@
 //! Tokens, passwords and addresses that nobody must see: read when they are needed, and never shown.
 
 use crate::system_error::plain;
+use health_reporter::mask_credentials;
 use rustix::fs::OFlags;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -81,8 +82,19 @@ fn with_cure(error: &io::Error) -> String {
 /// An address that may be a secret itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
-    Shown(String),
+    Shown(Url),
     Hidden(Secret),
+}
+
+/// An address that may be shown, but for what of a login and a question is in it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Url(pub(crate) String);
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = self.0.split(['?', '#']).next().unwrap_or_default();
+        f.write_str(&mask_credentials(plain))
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +111,8 @@ mod tests {
             assert_eq!(secret.read().unwrap(), text.trim());
         }
         assert_eq!(Secret::Value("canary".into()).read().unwrap(), "canary");
-        assert!(!format!("{:?}{secret:?}", Secret::Value("canary".into())).contains("canary"));
+        let url = Url("https://user:canary@host/path?key=canary".to_owned());
+        assert!(!format!("{:?}{secret:?}{url:?}", Secret::Value("canary".into())).contains("canary"));
     }
 
     #[test]

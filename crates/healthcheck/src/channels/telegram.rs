@@ -3,7 +3,7 @@
 use super::Channel;
 use super::http::{Client, Request, failed};
 use super::plain_text::{clean, cut, line};
-use super::secret::Secret;
+use super::secret::{Secret, Url};
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const MAX_TITLE_UNITS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// `https://api.telegram.org`, or one of one's own.
-    pub(crate) server: String,
+    pub(crate) server: Url,
     pub(crate) token: Secret,
     /// A number, or the name of a public channel.
     pub(crate) chat_id: String,
@@ -48,7 +48,7 @@ fn request(settings: &Settings) -> Result<Request, Outcome> {
         let file = &settings.token;
         return Err(failed(format!("{file}: it has no token in it: it must be as BotFather gave it")));
     }
-    let url = format!("{}/bot{token}/sendMessage", settings.server.trim_end_matches('/'));
+    let url = format!("{}/bot{token}/sendMessage", settings.server.0.trim_end_matches('/'));
     let request = Request::to(Method::POST, &url)?.hiding(&token);
     // The part behind the colon is the secret proper.
     let secret = token.split_once(':').map_or(token.as_str(), |(_, secret)| secret);

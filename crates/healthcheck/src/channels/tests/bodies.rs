@@ -61,7 +61,7 @@ fn the_priority_follows_the_status_and_a_healed_crash_is_quiet() {
 fn ntfy_takes_a_user_and_a_password_as_well() {
     let received = one(|base| {
         let login = Some(Login::Password { user: "ann".into(), password: secret("pässword") });
-        let (server, topic) = (format!("{base}/"), secret("t"));
+        let (server, topic) = (Url(format!("{base}/")), secret("t"));
         Ntfy::new(ntfy::Settings { server, topic, login, click: None }, good()).send(&notice())
     });
     assert_eq!(received.header("authorization"), Some("Basic YW5uOnDDpHNzd29yZA=="));
@@ -119,7 +119,7 @@ fn slack_and_discord_get_what_they_show() {
 fn a_ping_is_a_plain_request() {
     let received = one(|base| ping_at(base, good()).send());
     assert_eq!((received.method.as_str(), received.path.as_str()), ("GET", "/canary-uuid-1234"));
-    let shown = one(|base| Ping::new(Address::Shown(format!("{base}/up")), good()).send());
+    let shown = one(|base| Ping::new(Address::Shown(Url(format!("{base}/up"))), good()).send());
     assert_eq!(shown.path, "/up");
 }
 
