@@ -8,12 +8,13 @@ use std::io::{self, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The program is no library: its module is taken as it is.
+/// The program is no library: its modules are taken as they are.
+#[expect(dead_code, reason = "only the look is measured")]
+#[path = "../src/processes.rs"]
+mod processes;
 #[path = "../src/sources"]
 mod sources {
     mod canary;
-    #[expect(dead_code, reason = "only the look is measured")]
-    mod limits;
     #[expect(dead_code, reason = "only the look is measured")]
     pub(crate) mod machine;
 }

@@ -7,6 +7,7 @@ mod commands;
 #[expect(unused_imports, reason = "the parts that take these settings do not exist yet")]
 mod config;
 mod monitor;
+mod processes;
 mod render;
 mod sources;
 mod state;

@@ -1,7 +1,7 @@
 //! Whether a file system answers at all, found out by another process. The kernel may not let go of one whose question
 //! was already taken by a dead server, not even when it is killed: then it is not us who cannot end.
 
-use super::limits::close_inherited_on_exec;
+use crate::processes::close_inherited_on_exec;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::process::ExitStatusExt;

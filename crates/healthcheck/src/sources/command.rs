@@ -1,14 +1,14 @@
 //! Programs that are run to look at something: without a shell, in a clean environment, bounded in time and output,
 //! and with nothing of them left afterwards.
 
-mod family;
+mod member;
 mod output;
 
 use super::connect::{own_fault, plain};
-use super::limits::close_inherited_on_exec;
 use super::threads::{Unfinished, finish};
-use family::Member;
+use crate::processes::close_inherited_on_exec;
 use healthcheck_core::{CommandEnd, CommandFacts, ProbeError, ProbeFacts, ProbeKind};
+use member::Member;
 use output::Output;
 use rustix::io::Errno;
 use std::future::poll_fn;

@@ -1,7 +1,6 @@
-//! How many descriptors this process may have open, and which of them no other gets.
+//! How many descriptors this process may have open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::sync::Once;
 
 /// More than anything here needs. Beyond it, old programs that are started from here and close each descriptor they
 /// could have would take long for that.
@@ -16,12 +15,6 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum });
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-/// Nobody who is started from here gets what we were started with open.
-pub(crate) fn close_inherited_on_exec() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| close_fds::set_fds_cloexec(3, &[]));
 }
 
 #[cfg(test)]
