@@ -1,13 +1,19 @@
 //! How people are told: each channel turns a notice into what its server takes, and says what became of it.
 #![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
 
+mod command;
 mod discord;
+mod email;
 mod http;
+mod log;
 mod ntfy;
 mod ping;
+mod plain;
 mod plain_text;
 mod secret;
 mod slack;
+#[cfg(test)]
+mod specimen;
 mod telegram;
 mod webhook;
 
