@@ -170,7 +170,7 @@ fn children() -> Vec<String> {
     lists.flat_map(|list| list.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// What looks from outside reap is theirs, what channels start is ours, at the same time.
+/// What left its group is ended by whoever looks next, and never one that still runs.
 #[test]
 fn nobody_takes_the_exit_code_of_another() {
     alone("nobody_takes_the_exit_code_of_another", || {
