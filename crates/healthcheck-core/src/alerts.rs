@@ -29,7 +29,7 @@ pub use operate::{ChannelView, NoSuchIncident};
 pub use rules::{ChannelRules, Rules};
 pub use trouble::Trouble;
 
-use crate::{Cause, Now, Policy, State, Subject, Transition};
+use crate::{Cause, Kind, Now, Policy, State, Subject, Transition};
 use changes::Dirty;
 use clock::Clock;
 use desk::Desk;
@@ -68,6 +68,8 @@ pub struct Alerts {
     next: Option<Duration>,
     /// Causes may have changed since they were last looked for.
     is_stale: bool,
+    /// Whom each cause keeps from being told of.
+    affected: BTreeMap<Subject, Vec<String>>,
 }
 
 /// What holds the rest together.
@@ -80,6 +82,7 @@ pub struct AlertsHead {
     last_notice: u64,
     last_silence: u64,
     reboot: Option<Reboot>,
+    is_dry_run: bool,
 }
 
 /// How the machine came back.
@@ -112,12 +115,10 @@ impl Alerts {
     pub fn note(&mut self, transition: &Transition, world: &World<'_>) {
         self.head.clock.advance(world.now);
         self.is_stale = true;
+        self.plan_at_once();
         match transition.to {
             Status::Healthy => self.end_trouble(transition, world),
-            Status::Unknown if transition.cause == Cause::NotObserved => {
-                self.end_trouble(transition, world);
-            }
-            // Whoever cannot be looked at has not recovered.
+            // Whoever cannot be looked at has not recovered; whoever is gone is found by `relate`.
             Status::Unknown => {}
             Status::Warning | Status::Error | Status::Fatal => self.suffer(transition, world),
         }
@@ -126,9 +127,11 @@ impl Alerts {
     /// Brings what is known into agreement with what is true: at the start, since either may have been lost.
     pub fn agree(&mut self, world: &World<'_>) {
         self.head.clock.advance(world.now);
+        self.is_stale = true;
+        self.plan_at_once();
         let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
         let is_wrong = |subject: &Subject| {
-            world.state.verdict(subject).is_none_or(|verdict| verdict.status == Status::Healthy)
+            world.state.verdict(subject).is_some_and(|verdict| verdict.status == Status::Healthy)
         };
         let over: Vec<_> = open.map(|(subject, _)| subject.clone()).filter(|it| is_wrong(it)).collect();
         for subject in over {
@@ -146,13 +149,21 @@ impl Alerts {
     /// The machine is back; every channel is told when the grace is over.
     pub fn rebooted(&mut self, reboot: Reboot, rules: &Rules) {
         if !reboot.was_clean {
-            for name in rules.channels.keys() {
+            let host = Subject::new(Kind::Host, &rules.host);
+            let is_told = |channel: &ChannelRules| channel.routes.iter().any(|route| route.covers(&host));
+            for (name, _) in rules.channels.iter().filter(|(_, channel)| is_told(channel)) {
                 self.desks.entry(name.clone()).or_default().head.is_reboot_due = true;
                 self.dirty.channels.insert(name.clone());
             }
         }
         self.head.reboot = Some(reboot);
         self.dirty.head = true;
+        self.plan_at_once();
+    }
+
+    /// Something changed: what follows is decided by [`Alerts::plan`], and is due now.
+    const fn plan_at_once(&mut self) {
+        self.next = Some(self.head.clock.at);
     }
 
     fn suffer(&mut self, transition: &Transition, world: &World<'_>) {
@@ -161,9 +172,9 @@ impl Alerts {
         let open = self.troubles.get(subject).filter(|trouble| trouble.is_open()).map(|it| it.incident);
         let incident = open.unwrap_or_else(|| self.incident_for(transition, world));
         let trouble = match self.troubles.remove(subject) {
-            Some(former) if former.is_open() => {
-                let Transition { to, cause, message, .. } = transition;
-                Trouble { status: *to, cause: *cause, message: message.clone(), ..former }
+            Some(mut former) if former.is_open() => {
+                former.goes_on(transition, at);
+                former
             }
             Some(former) => former.again(incident, transition, at),
             None => Trouble::new(incident, transition, at),
@@ -217,10 +228,21 @@ impl Alerts {
             recovered: None,
         };
         match incident.members.iter_mut().find(|member| member.subject == *subject) {
-            Some(known) => *known = Member { since: known.since, ..member },
+            Some(known) if known.recovered.is_none() => *known = Member { since: known.since, ..member },
+            Some(known) => *known = member,
             None => incident.members.push(member),
         }
         self.dirty.incidents.insert(id);
+    }
+
+    /// Whoever is not known any more is not bad any more either.
+    fn end_gone(&mut self, world: &World<'_>) {
+        let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
+        let is_gone = |subject: &&Subject| world.state.verdict(subject).is_none();
+        let gone: Vec<_> = open.map(|(subject, _)| subject).filter(is_gone).cloned().collect();
+        for subject in gone {
+            self.end_trouble(&as_transition(&subject, world), world);
+        }
     }
 
     fn end_trouble(&mut self, transition: &Transition, world: &World<'_>) {
@@ -230,8 +252,9 @@ impl Alerts {
             return;
         }
         trouble.end(transition, at);
-        let is_in_time = at < trouble.began + world.rules.restart_wait;
-        if trouble.may_heal() && is_in_time && transition.cause == Cause::SelfReported {
+        let is_in_time = at < trouble.fell + world.rules.restart_wait;
+        let is_back = transition.to == Status::Healthy && !transition.cause.is_planned();
+        if trouble.may_heal() && is_in_time && is_back {
             trouble.heal(at, world.now, &world.rules.zone);
         }
         let id = trouble.incident;

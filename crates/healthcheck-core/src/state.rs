@@ -200,6 +200,13 @@ impl State {
         self.subjects.get(subject).is_some_and(|record| record.is_flapping(now))
     }
 
+    /// The boot time until which a subject counts as flapping, where it does and changes no more.
+    #[must_use]
+    pub fn flapping_until(&self, subject: &Subject, now: &Now) -> Option<Duration> {
+        let calm = self.subjects.get(subject)?.changes.until(now.awake())?;
+        Some(now.boottime_of(calm))
+    }
+
     /// The process that the last report of a subject names, and whether it was seen alive.
     #[must_use]
     pub fn process(&self, subject: &Subject) -> Option<(u64, bool)> {

@@ -34,7 +34,8 @@ impl Clock {
             return now.boottime - self.boottime;
         }
         let away = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
-        away.min(MAX_AWAY).max(now.boottime.min(away))
+        // The wall clock may lie; that it has been up for so long is certain.
+        away.min(MAX_AWAY).max(now.boottime.min(MAX_AWAY))
     }
 
     /// The boot time of an instant to come.

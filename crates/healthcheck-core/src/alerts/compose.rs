@@ -1,12 +1,14 @@
 //! The notice that follows from what is due: the root first, what belongs together in one.
 
-use super::desk::Desk;
+use super::desk::{Desk, Told};
 use super::plan::Due;
 use super::{Alerts, Item, Notice, NoticeReason, Trouble, World, words};
 use crate::{Cause, Kind, Priority, Subject};
 use health_reporter::Status;
+use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Subjects that are named; of the others only how many there are.
 const MAX_ITEMS: usize = 500;
@@ -14,11 +16,13 @@ const MAX_ITEMS: usize = 500;
 const MAX_AFFECTED: usize = 32;
 /// More threads than this at once are told as one.
 const MAX_THREADS: usize = 3;
+/// What began within so much time began at once.
+const SAME: Duration = Duration::from_secs(2);
 
 impl Alerts {
     /// The next notice to a channel, where something is due.
     pub(super) fn notice(&self, name: &str, desk: &Desk, due: &Due, world: &World<'_>) -> Option<Notice> {
-        let is_reboot = desk.head.is_reboot_due && world.now.boottime >= world.rules.grace;
+        let is_reboot = self.reboot_at(name, desk, world).is_some_and(|at| at <= self.head.clock.at);
         if due.is_empty() && !is_reboot {
             return None;
         }
@@ -121,8 +125,8 @@ impl Alerts {
         let is_over = matches!(reason, NoticeReason::Recovered | NoticeReason::Passed | NoticeReason::Healed);
         let status =
             if is_over { Status::Healthy } else { trouble.map_or(Status::Healthy, Trouble::status_now) };
-        let end = trouble.and_then(|trouble| trouble.end.as_ref());
-        let affected = if is_over { Vec::new() } else { self.affected_by(subject) };
+        let affected = self.affected.get(subject).filter(|_| !is_over).cloned().unwrap_or_default();
+        let (since, until) = self.span(told, trouble, world);
         Item {
             subject: subject.clone(),
             incident: trouble.map(|trouble| trouble.incident).or_else(|| owed.and_then(|it| it.incident)),
@@ -131,19 +135,31 @@ impl Alerts {
             was: told.map_or(Status::Healthy, |told| told.status),
             cause: trouble.map_or(Cause::NotObserved, |trouble| trouble.cause),
             message: trouble.map(ended).unwrap_or_default(),
-            since: trouble.map_or(world.now.wall, |trouble| trouble.since),
-            until: end.map(|end| end.wall),
+            since,
+            until: until.filter(|_| status == Status::Healthy),
             affected,
             times_today: trouble.map_or(0, |trouble| trouble.healed_today.1),
         }
     }
 
-    /// Whom a cause keeps from being told of.
-    fn affected_by(&self, root: &Subject) -> Vec<String> {
-        let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
-        open.filter(|(_, trouble)| trouble.inhibited_by.as_ref() == Some(root))
-            .map(|(subject, _)| subject.name.to_string())
-            .collect()
+    /// From when until when it was bad: of what the channel was told of, the whole time.
+    fn span(
+        &self,
+        told: Option<&Told>,
+        trouble: Option<&Trouble>,
+        world: &World<'_>,
+    ) -> (Timestamp, Option<Timestamp>) {
+        let (at, wall) = (self.head.clock.at, world.now.wall);
+        let began = told.filter(|told| told.status != Status::Healthy).and_then(|told| told.began);
+        let end = trouble.and_then(|trouble| trouble.end.as_ref());
+        let since = trouble.map(|trouble| trouble.since(at, wall));
+        let earlier = began.filter(|began| trouble.is_none_or(|trouble| *began + SAME < trouble.since_at));
+        let until = end.map_or((at, wall), |end| (end.at, end.wall));
+        let whole = earlier.map(|began| until.1.checked_sub(until.0.saturating_sub(began)).unwrap_or(wall));
+        (
+            whole.or(since).unwrap_or(wall),
+            end.map(|end| end.wall).or_else(|| trouble.is_none().then_some(wall)),
+        )
     }
 
     /// Who else the thread says is bad, and still is.
@@ -166,7 +182,8 @@ impl Alerts {
             .subjects(Kind::Service)
             .filter_map(|subject| Some(world.state.verdict(subject)?.status))
             .collect();
-        let back = services.iter().filter(|status| !status.is_bad()).count();
+        let is_back = |status: &&Status| matches!(status, Status::Healthy | Status::Warning);
+        let back = services.iter().filter(is_back).count();
         Some(Item {
             subject: Subject::new(Kind::Host, &world.rules.host),
             incident: None,

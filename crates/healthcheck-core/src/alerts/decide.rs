@@ -6,14 +6,13 @@ use super::trouble::Trouble;
 use super::{ChannelRules, Held, Incident, NoticeReason, Silence, World};
 use crate::Subject;
 use health_reporter::Status;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Of what flaps there are at most three notices an hour.
 const FLAPPING_PAUSE: Duration = Duration::from_secs(1_200);
 const DAY: Duration = Duration::from_secs(86_400);
-/// How often a mute by the hour is looked at again.
-const MUTE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is to be done about a subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,27 +50,18 @@ pub(super) struct Case<'a> {
 
 impl Case<'_> {
     pub(super) fn decide(&self) -> Decision {
-        let (wanted, told) = (self.wanted(), self.heard(self.told.status));
-        if self.is_flapping() {
+        let wanted = self.wanted();
+        let told = self.believed(wanted);
+        if self.is_flapping(told) {
             return self.flapping(wanted, told);
         }
         match (wanted, told) {
             (Status::Healthy, Status::Healthy) => self.nothing_is_wrong(),
             (wanted, told) if wanted == told => self.reminder(wanted),
-            (wanted, Status::Healthy) => {
-                let held = self.opening(wanted);
-                self.unless(held, NoticeReason::Opened)
-            }
+            (wanted, Status::Healthy) => self.unless(self.opening(wanted), NoticeReason::Opened),
             (Status::Healthy, _) => self.over(),
-            (wanted, told) if wanted > told => {
-                let held = self.suppressed(wanted).or_else(|| self.cooldown(wanted));
-                self.unless(held, NoticeReason::Worse)
-            }
-            (wanted, _) => {
-                let last = self.told.at.map(|at| at + self.world.rules.cooldown);
-                let held = self.wait(Held::Cooldown, last).or_else(|| self.suppressed(wanted));
-                self.unless(held, NoticeReason::Better)
-            }
+            (wanted, told) if wanted > told => self.unless(self.worsening(wanted), NoticeReason::Worse),
+            (wanted, _) => self.unless(self.better(wanted), NoticeReason::Better),
         }
     }
 
@@ -80,23 +70,28 @@ impl Case<'_> {
         self.heard(self.trouble.map_or(Status::Healthy, Trouble::status_now))
     }
 
+    /// What its server has; where it may have either of two, the one that is not true.
+    fn believed(&self, wanted: Status) -> Status {
+        let told = self.heard(self.told.status);
+        let unsure = self.told.unsure.map(|status| self.heard(status));
+        unsure.filter(|_| told == wanted).unwrap_or(told)
+    }
+
     /// A status as the channel hears it.
     fn heard(&self, status: Status) -> Status {
-        if self.is_heard(status) { status } else { Status::Healthy }
+        if self.channel.hears(self.subject, status) { status } else { Status::Healthy }
     }
 
-    fn is_heard(&self, status: Status) -> bool {
-        self.channel.hears(self.subject, status)
-    }
-
-    fn is_flapping(&self) -> bool {
-        self.trouble.is_some_and(|trouble| self.is_heard(trouble.status))
-            && self.world.state.is_flapping(self.subject, self.world.now)
+    fn is_open(&self) -> bool {
+        self.trouble.is_some_and(Trouble::is_open)
     }
 
     fn nothing_is_wrong(&self) -> Decision {
         if self.told.owed.is_some() {
-            return self.unless(self.gathered(), NoticeReason::Passed);
+            return self.unless(
+                self.passing(),
+                if self.is_open() { NoticeReason::Better } else { NoticeReason::Passed },
+            );
         }
         match self.trouble {
             Some(trouble) if trouble.is_open() => self.not_heard(),
@@ -112,22 +107,33 @@ impl Case<'_> {
     }
 
     fn healed(&self) -> Decision {
-        if !self.is_heard(Status::Warning) {
+        if !self.channel.hears(self.subject, Status::Warning) {
             return Decision::Nothing;
         }
-        let held = self.gathered().or_else(|| self.grace()).or_else(|| self.mute(Status::Warning));
-        let held = held.or_else(|| self.cooldown(Status::Unknown));
+        let held = self.grace().or_else(|| self.mute(Status::Warning));
+        let held = held.or_else(|| self.cooldown(Status::Unknown)).or_else(|| self.gathered());
         self.unless(held, NoticeReason::Healed)
     }
 
-    /// It is told wherever the problem was.
+    /// It is told wherever the problem was, whoever muted it since.
     fn over(&self) -> Decision {
-        let is_over = self.trouble.is_none_or(|trouble| !trouble.is_open());
-        if !is_over {
-            return self.unless(None, NoticeReason::Better);
-        }
-        let held = self.gathered().or_else(|| self.cooldown(Status::Healthy));
-        self.unless(held, NoticeReason::Recovered)
+        let slot = self.trouble.map_or(Status::Healthy, Trouble::status_now);
+        let held = self.grace().or_else(|| self.cooldown(slot)).or_else(|| self.gathered());
+        let was_told = self.heard(self.told.status) != Status::Healthy;
+        let reason = match (self.is_open(), was_told) {
+            (true, _) => NoticeReason::Better,
+            (false, true) => NoticeReason::Recovered,
+            (false, false) => NoticeReason::Passed,
+        };
+        self.unless(held, reason)
+    }
+
+    /// It was due, never sent, and is over.
+    fn passing(&self) -> Holding {
+        let status = self.told.owed.as_ref().map_or(Status::Error, |owed| owed.status);
+        let slot = self.trouble.map_or(Status::Healthy, Trouble::status_now);
+        let held = self.grace().or_else(|| self.mute(status));
+        held.or_else(|| self.cooldown(slot)).or_else(|| self.gathered())
     }
 
     fn reminder(&self, wanted: Status) -> Decision {
@@ -143,32 +149,58 @@ impl Case<'_> {
         };
         let due = self.told.at.map(|at| at + pause);
         let held = self.wait(Held::Told, due).or_else(|| self.suppressed(wanted));
-        self.unless(held, NoticeReason::Reminder)
+        self.unless(held.or_else(|| self.cooldown(wanted)), NoticeReason::Reminder)
+    }
+
+    /// Whether it changes too often for each change to be told, and the channel is told of it at all.
+    fn is_flapping(&self, told: Status) -> bool {
+        let is_heard = self.trouble.is_some_and(|it| self.channel.hears(self.subject, it.status));
+        (is_heard || told != Status::Healthy) && self.calm_at().is_some()
+    }
+
+    fn calm_at(&self) -> Option<Duration> {
+        let calm = self.world.state.flapping_until(self.subject, self.world.now)?;
+        Some(self.clock.at + calm.saturating_sub(self.world.now.boottime))
     }
 
     fn flapping(&self, wanted: Status, told: Status) -> Decision {
+        let (reason, calm) = (NoticeReason::Flapping, self.calm_at());
         if self.told.is_flapping_told && wanted == told {
-            let reason = NoticeReason::Flapping;
-            return Decision::Hold(Hold { held: Held::Told, until: None, reason });
+            return Decision::Hold(Hold { held: Held::Told, until: calm, reason });
+        }
+        // It never was bad for long enough to be told of, and is well just now.
+        if wanted == Status::Healthy && told == Status::Healthy {
+            return Decision::Hold(Hold { held: Held::Flapping, until: calm, reason });
         }
         let again = self.told.flapping_at.map(|at| at + FLAPPING_PAUSE);
-        let held = self.wait(Held::Flapping, again);
+        let again = self.wait(Held::Flapping, again).map(|(held, until)| (held, until.min(calm)));
         let held =
-            held.or_else(|| if wanted == Status::Healthy { self.grace() } else { self.suppressed(wanted) });
-        self.unless(held, NoticeReason::Flapping)
+            again.or_else(|| if wanted == Status::Healthy { self.grace() } else { self.suppressed(wanted) });
+        self.unless(held, reason)
     }
 
-    /// What keeps a problem from being told for the first time.
-    fn opening(&self, wanted: Status) -> Holding {
-        let rules = self.world.rules;
-        let group = self.incident.map(|incident| incident.opened_at + rules.group_wait);
-        let restart = self.trouble.filter(|trouble| trouble.may_heal());
-        let restart = restart.map(|trouble| trouble.began + rules.restart_wait);
-        self.grace()
-            .or_else(|| self.wait(Held::GroupWait, group))
-            .or_else(|| self.wait(Held::RestartWait, restart))
-            .or_else(|| self.suppressed(wanted))
+    /// What keeps a problem from being told for the first time. That it is gathered with others comes last: what is
+    /// held by nothing else may go with them at once.
+    pub(super) fn opening(&self, wanted: Status) -> Holding {
+        let group = self.incident.map(|incident| incident.opened_at + self.world.rules.group_wait);
+        self.suppressed(wanted)
             .or_else(|| self.cooldown(wanted))
+            .or_else(|| self.restart())
+            .or_else(|| self.wait(Held::GroupWait, group))
+    }
+
+    fn worsening(&self, wanted: Status) -> Holding {
+        self.suppressed(wanted).or_else(|| self.cooldown(wanted)).or_else(|| self.restart())
+    }
+
+    fn better(&self, wanted: Status) -> Holding {
+        let last = self.told.at.map(|at| at + self.world.rules.cooldown);
+        self.suppressed(wanted).or_else(|| self.wait(Held::Cooldown, last))
+    }
+
+    fn restart(&self) -> Holding {
+        let crashed = self.trouble.filter(|trouble| trouble.may_heal());
+        self.wait(Held::RestartWait, crashed.map(|trouble| trouble.fell + self.world.rules.restart_wait))
     }
 
     fn grace(&self) -> Holding {
@@ -200,18 +232,18 @@ impl Case<'_> {
     }
 
     fn mute(&self, status: Status) -> Holding {
-        let (now, rules) = (self.world.now, self.world.rules);
-        let again = Some(self.clock.at + MUTE_AGAIN);
-        let silences = self.silences.values().filter(|silence| silence.covers(self.subject, now.wall));
+        let (wall, rules) = (self.world.now.wall, self.world.rules);
+        let until = |wall: Timestamp| Some(self.clock.at_wall(wall));
+        let silences = self.silences.values().filter(|silence| silence.covers(self.subject, wall));
         if let Some(silence) = silences.max_by_key(|silence| silence.until) {
-            return Some((Held::Silenced { id: silence.id }, Some(self.clock.at_wall(silence.until))));
+            return Some((Held::Silenced { id: silence.id }, until(silence.until)));
         }
-        if rules.maintenance.iter().any(|window| window.covers(self.subject, now.wall, &rules.zone)) {
-            return Some((Held::Maintenance, again));
+        let mut windows = rules.maintenance.iter();
+        if let Some(window) = windows.find(|window| window.covers(self.subject, wall, &rules.zone)) {
+            return Some((Held::Maintenance, until(window.hours.end_after(wall, &rules.zone))));
         }
-        let time = rules.zone.to_datetime(now.wall).time();
-        let is_quiet = status < Status::Fatal && self.channel.is_quiet(self.subject, status, time);
-        is_quiet.then_some((Held::Quiet, again))
+        let quiet = self.channel.quiet_until(self.subject, status, wall, &rules.zone);
+        quiet.filter(|_| status < Status::Fatal).map(|end| (Held::Quiet, until(end)))
     }
 
     fn cooldown(&self, status: Status) -> Holding {

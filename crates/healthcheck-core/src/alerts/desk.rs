@@ -14,6 +14,10 @@ use std::time::Duration;
 /// So many notices within [`RATE_WINDOW`] are enough: what is due then is gathered.
 const MAX_RATE: usize = 20;
 const RATE_WINDOW: Duration = Duration::from_secs(600);
+/// Beyond that there is one in so much time.
+const CROWDED_PAUSE: Duration = Duration::from_secs(60);
+/// No server keeps us waiting for longer.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 /// A channel that fails for so long has failed for good.
 const BROKEN_AFTER: Duration = Duration::from_secs(600);
 /// What was told of a subject is of no use any more after this time.
@@ -37,6 +41,8 @@ pub struct DeskHead {
     /// When the next attempt is due.
     pub(crate) next_attempt: Duration,
     pub(crate) failing_since: Option<Duration>,
+    /// How many attempts in a row failed.
+    pub(crate) failures: u32,
     pub(crate) last_error: Option<String>,
     /// How many notices in a row it refused.
     pub(crate) refused: u32,
@@ -53,15 +59,19 @@ pub struct Told {
     /// What its server last accepted; healthy where nothing is wrong or was told.
     #[serde(deserialize_with = "saved::word")]
     pub(crate) status: Status,
-    pub(crate) incident: u64,
     pub(crate) thread: String,
+    /// Since when what it was told of lasts, on the clock of the alerts.
+    pub(crate) began: Option<Duration>,
     /// When anything was last told of it.
     pub(crate) at: Option<Duration>,
     /// When it was last told of each status; `unknown` stands for quiet lines.
     pub(crate) last: BTreeMap<String, Duration>,
     /// How often it was told again without being news.
     pub(crate) reminders: u32,
-    /// What should have been told already, or may have been.
+    /// What its server may have accepted since, where that is something else and the answer was lost.
+    #[serde(deserialize_with = "saved::word_if_any")]
+    pub(crate) unsure: Option<Status>,
+    /// What should have been told already.
     pub(crate) owed: Option<Owed>,
     pub(crate) is_flapping_told: bool,
     pub(crate) flapping_at: Option<Duration>,
@@ -85,11 +95,12 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             status: Status::Healthy,
-            incident: 0,
             thread: String::new(),
+            began: None,
             at: None,
             last: BTreeMap::new(),
             reminders: 0,
+            unsure: None,
             owed: None,
             is_flapping_told: false,
             flapping_at: None,
@@ -105,30 +116,44 @@ impl Told {
         self.last.get(status.as_str()).map(|at| *at + cooldown)
     }
 
+    /// Whether something is still to be told, or may have to be.
+    pub(crate) fn is_open(&self) -> bool {
+        self.status != Status::Healthy || self.owed.is_some() || self.unsure.is_some()
+    }
+
     /// Whether it still matters what was told.
     pub(crate) fn is_kept(&self, at: Duration, cooldown: Duration) -> bool {
         let kept_for = KEPT_FOR.max(cooldown);
-        self.status != Status::Healthy
-            || self.owed.is_some()
+        self.is_open()
             || self.is_flapping_told
             || self.last.values().chain(&self.flapping_at).chain(&self.healed).any(|it| *it + kept_for > at)
     }
 
-    fn accept(&mut self, item: &Item, notice: &Notice, at: Duration) {
-        let slot = if item.reason == NoticeReason::Healed { Status::Unknown } else { item.status };
-        self.last.insert(slot.as_str().to_owned(), at);
-        self.owed = None;
+    fn accept(&mut self, item: &Item, notice: &Notice, at: Duration, wall: Timestamp) {
         self.at = Some(at);
         if item.reason == NoticeReason::Healed {
+            self.last.insert(Status::Unknown.as_str().to_owned(), at);
             return;
+        }
+        self.last.insert(item.status.as_str().to_owned(), at);
+        (self.owed, self.unsure) = (None, None);
+        if self.status == Status::Healthy {
+            let lasted = Duration::try_from(wall.duration_since(item.since)).unwrap_or_default();
+            self.began = Some(at.saturating_sub(lasted));
         }
         self.reminders = if item.reason == NoticeReason::Reminder { self.reminders + 1 } else { 0 };
         if item.reason == NoticeReason::Flapping {
             (self.is_flapping_told, self.flapping_at) = (true, Some(at));
         }
         self.status = item.status;
-        self.incident = item.incident.unwrap_or(self.incident);
         self.thread.clone_from(&notice.thread);
+    }
+
+    /// It may have been told: the answer was lost, or never came.
+    fn doubt(&mut self, item: &Item) {
+        if item.reason != NoticeReason::Healed && item.status != self.status {
+            self.unsure = self.unsure.max(Some(item.status));
+        }
     }
 
     /// It should be told, and cannot be just now.
@@ -156,17 +181,14 @@ impl Desk {
         left_of_day: Duration,
         today: Date,
     ) -> Option<Duration> {
-        let recent: Vec<_> = self.head.sent.iter().filter(|sent| **sent + RATE_WINDOW > at).collect();
-        let by_rate = recent
-            .len()
-            .checked_sub(MAX_RATE)
-            .and_then(|_| self.head.sent.last())
-            .map(|last| *last + Duration::from_secs(60));
+        let recent = self.head.sent.iter().filter(|sent| **sent + RATE_WINDOW > at).count();
+        let last = self.head.sent.last().filter(|_| recent >= MAX_RATE);
+        let by_rate = last.map(|last| *last + CROWDED_PAUSE);
         let by_budget = budget.and_then(|budget| self.budget_until(at, budget, left_of_day, today));
         by_rate.into_iter().chain(by_budget).max().filter(|until| *until > at)
     }
 
-    /// The last fifth of the budget is spread over what is left of the day.
+    /// The last fifth of the budget is spread over what was left of the day when the last one went out.
     fn budget_until(
         &self,
         at: Duration,
@@ -175,12 +197,15 @@ impl Desk {
         today: Date,
     ) -> Option<Duration> {
         let (day, count) = self.head.sent_today;
-        let left = if day == today { budget.saturating_sub(count) } else { budget };
-        if left == 0 {
-            return Some(at + left_of_day);
+        if day != today {
+            return None;
         }
-        let last = *self.head.sent.last()?;
-        (left <= budget / 5).then(|| last + left_of_day / left.saturating_add(1))
+        let (end, last) = (at + left_of_day, *self.head.sent.last()?);
+        match budget.saturating_sub(count) {
+            0 => Some(end),
+            left if left > (budget / 5).max(1) => None,
+            left => Some(last + end.saturating_sub(last) / left.saturating_add(1)),
+        }
     }
 
     /// Notes how an attempt ended, and returns what is no longer on its way.
@@ -193,13 +218,16 @@ impl Desk {
         match outcome {
             Outcome::Accepted => {
                 (outgoing.state, outgoing.ended) = (OutgoingState::Accepted, Some(wall));
-                self.accept(at, today);
+                self.accept(at, wall, today);
             }
             Outcome::Failed { retry_after, error } => {
-                let pause = backoff(&outgoing.notice.id, outgoing.attempts);
-                self.head.next_attempt = at + pause.max(retry_after.unwrap_or_default());
+                self.head.failures = self.head.failures.saturating_add(1);
+                let pause = backoff(&outgoing.notice.id, self.head.failures);
+                let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+                self.head.next_attempt = at + pause.max(asked);
                 self.head.failing_since.get_or_insert(at);
                 self.head.last_error = Some(error.clone());
+                self.doubt_all();
                 self.owe_all();
             }
             Outcome::Refused { error } => {
@@ -214,11 +242,11 @@ impl Desk {
     }
 
     /// The server has what was on its way.
-    pub(crate) fn accept(&mut self, at: Duration, today: Date) {
+    pub(crate) fn accept(&mut self, at: Duration, wall: Timestamp, today: Date) {
         let Some(outgoing) = &self.outgoing else { return };
         let notice = &outgoing.notice;
         for item in notice.items.iter().filter(|item| item.reason != NoticeReason::Rebooted) {
-            self.told.entry(item.subject.clone()).or_default().accept(item, notice, at);
+            self.told.entry(item.subject.clone()).or_default().accept(item, notice, at, wall);
         }
         // Whoever is named as still bad needs no reminder of his own.
         for item in &notice.still_bad {
@@ -234,8 +262,27 @@ impl Desk {
         self.head.sent.push(at);
         let excess = self.head.sent.len().saturating_sub(MAX_RATE);
         self.head.sent.drain(..excess);
-        (self.head.failing_since, self.head.last_error, self.head.refused) = (None, None, 0);
+        self.works();
+    }
+
+    fn works(&mut self) {
+        (self.head.failing_since, self.head.last_error) = (None, None);
+        (self.head.refused, self.head.failures) = (0, 0);
         self.head.next_attempt = Duration::ZERO;
+    }
+
+    /// Nobody tries any more whether it works.
+    pub(crate) const fn give_up(&mut self) {
+        if self.head.refused == 0 {
+            self.head.failing_since = None;
+        }
+    }
+
+    fn doubt_all(&mut self) {
+        let Some(outgoing) = &self.outgoing else { return };
+        for item in outgoing.notice.items.iter().filter(|item| item.reason != NoticeReason::Rebooted) {
+            self.told.entry(item.subject.clone()).or_default().doubt(item);
+        }
     }
 
     pub(crate) fn owe_all(&mut self) {
@@ -250,13 +297,13 @@ impl Desk {
     /// Why the channel does not work, where it failed for good.
     pub(crate) fn problem(&self, at: Duration) -> Option<&str> {
         let error = self.head.last_error.as_deref()?;
-        let is_long = self.head.failing_since.is_some_and(|since| since + BROKEN_AFTER <= at);
+        let is_long = self.broken_at().is_some_and(|broken| broken <= at);
         (self.head.refused > 0 || is_long).then_some(error)
     }
 
     /// When the channel will have failed for good.
     pub(crate) fn broken_at(&self) -> Option<Duration> {
-        self.head.failing_since.map(|since| since + BROKEN_AFTER)
+        self.head.failing_since.filter(|_| self.outgoing.is_some()).map(|since| since + BROKEN_AFTER)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{Kind, Subject};
 use jiff::Timestamp;
 use jiff::civil::{Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousTimestamp, TimeZone};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -52,6 +52,15 @@ impl Hours {
         } else {
             self.from <= time || time < self.until
         }
+    }
+
+    /// When the hours that an instant lies in are over.
+    pub(crate) fn end_after(self, at: Timestamp, zone: &TimeZone) -> Timestamp {
+        let local = zone.to_datetime(at);
+        let is_today = local.time() < self.until;
+        let day = if is_today { Ok(local.date()) } else { local.date().tomorrow() };
+        let end = day.map(|day| zone.to_ambiguous_timestamp(day.to_datetime(self.until)));
+        end.and_then(AmbiguousTimestamp::compatible).unwrap_or(at)
     }
 }
 
@@ -125,6 +134,13 @@ pub enum Held {
     Broken,
     /// The channel's server has what there is to tell.
     Told,
+}
+
+impl Held {
+    /// Whether somebody wanted it so, until a time of the wall clock.
+    pub(crate) const fn is_mute(&self) -> bool {
+        matches!(self, Self::Silenced { .. } | Self::Maintenance | Self::Quiet)
+    }
 }
 
 impl fmt::Display for Held {

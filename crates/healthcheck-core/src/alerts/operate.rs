@@ -46,6 +46,7 @@ impl Alerts {
             (self.head.last_silence, silence.created)
         });
         self.silences.insert(id, Silence { id, created, ..silence });
+        self.plan_at_once();
         self.dirty.silences.insert(id);
         id
     }
@@ -53,6 +54,7 @@ impl Alerts {
     /// Ends a silence; it is returned if there was one.
     pub fn unsilence(&mut self, id: u64) -> Option<Silence> {
         self.dirty.silences.insert(id);
+        self.plan_at_once();
         self.silences.remove(&id)
     }
 
@@ -71,6 +73,7 @@ impl Alerts {
         let incident = open.ok_or(NoSuchIncident(id))?;
         incident.acknowledged = Some(Acknowledgement { author: author.to_owned(), at });
         self.dirty.incidents.insert(id);
+        self.plan_at_once();
         Ok(())
     }
 
@@ -108,9 +111,12 @@ impl Alerts {
         self.desks.iter().map(move |(name, desk)| (name.as_str(), desk.problem(at)))
     }
 
-    /// Tries a channel again at once: whoever changed the configuration may have mended it.
+    /// Looks at everything anew, and tries each channel again at once: whoever changed the configuration may have
+    /// mended it.
     pub fn give_another_chance(&mut self, now: &Now) {
         self.head.clock.advance(now);
+        self.is_stale = true;
+        self.plan_at_once();
         for (name, desk) in &mut self.desks {
             desk.head.next_attempt = std::time::Duration::ZERO;
             self.dirty.channels.insert(name.clone());

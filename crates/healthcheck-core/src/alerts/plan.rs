@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// A trouble that is over is remembered for so long.
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
+/// How often a mute by the wall clock is looked at again: the clock may have been set.
+const MUTE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is due to one channel, and as what.
 pub(super) type Due = BTreeMap<Subject, NoticeReason>;
@@ -20,8 +22,8 @@ impl Alerts {
     /// [`Alerts::changes`], and then handed out by [`Alerts::take_due`].
     pub fn plan(&mut self, world: &World<'_>) -> Vec<Notice> {
         self.head.clock.advance(world.now);
-        self.next = None;
         self.expire_silences(world);
+        self.next = None;
         self.relate(world);
         self.drop_channels(world);
         let names: Vec<String> = world.rules.channels.keys().cloned().collect();
@@ -30,10 +32,15 @@ impl Alerts {
         notices
     }
 
-    /// When, as boot time, something may have to be told by time alone.
+    /// When, as boot time, something is to be planned or sent by time alone. After anything was noted that is now.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.next.map(|at| self.head.clock.boottime_of(at))
+        let at = self.head.clock.at;
+        let waiting = self.desks.values().filter(|desk| desk.outgoing.is_some() && !desk.is_sending);
+        let attempts = waiting.map(|desk| desk.head.next_attempt);
+        let broken = self.desks.values().filter_map(Desk::broken_at).filter(|broken| *broken > at);
+        let next = self.next.into_iter().chain(attempts).chain(broken).min();
+        next.map(|at| self.head.clock.boottime_of(at))
     }
 
     /// What is to be sent now; nothing else is handed out for a channel until [`Alerts::delivered`] says how it ended.
@@ -51,13 +58,13 @@ impl Alerts {
     /// Takes in how an attempt ended. What is not on its way any more, because it was replaced, changes nothing.
     pub fn delivered(&mut self, channel: &str, notice: &str, outcome: &Outcome, world: &World<'_>) {
         let at = self.head.clock.advance(world.now);
-        let today = today(world);
         let Some(desk) = self.desks.get_mut(channel) else { return };
         if desk.outgoing.as_ref().is_none_or(|outgoing| outgoing.notice.id != notice) {
             return;
         }
-        desk.settle(outcome, at, world.now.wall, today);
+        desk.settle(outcome, at, world.now.wall, today(world));
         self.note_settled(channel, world);
+        self.plan_at_once();
     }
 
     /// What is settled leaves the desk, and everything that it changed is to be kept.
@@ -87,29 +94,35 @@ impl Alerts {
         if !std::mem::take(&mut self.is_stale) {
             return;
         }
+        self.end_gone(world);
+        self.affected.clear();
         let at = self.head.clock.at;
         for (subject, trouble) in self.troubles.iter_mut().filter(|(_, trouble)| trouble.is_open()) {
             let root = world.state.root_of(subject, world.policy);
+            if let Some(root) = &root {
+                self.affected.entry(root.clone()).or_default().push(subject.name.to_string());
+            }
             if root != trouble.inhibited_by {
-                if root.is_none() {
-                    trouble.freed = Some(at);
-                }
+                trouble.freed = if root.is_none() { Some(at) } else { trouble.freed };
                 trouble.inhibited_by = root;
                 self.dirty.troubles.insert(subject.clone());
             }
         }
     }
 
+    /// What was told to a channel that is not there any more, or in a dry run, nobody has.
     fn drop_channels(&mut self, world: &World<'_>) {
-        let is_gone = |name: &&String| !world.rules.channels.contains_key(*name);
+        let was_dry_run = self.head.is_dry_run && !world.rules.dry_run;
+        if self.head.is_dry_run != world.rules.dry_run {
+            self.head.is_dry_run = world.rules.dry_run;
+            self.dirty.head = true;
+        }
+        let is_gone = |name: &&String| was_dry_run || !world.rules.channels.contains_key(*name);
         let gone: Vec<String> = self.desks.keys().filter(is_gone).cloned().collect();
         for name in gone {
-            let Some(desk) = self.desks.remove(&name) else { continue };
+            let Some(mut desk) = self.desks.remove(&name) else { continue };
+            self.withdraw(&mut desk, world);
             self.dirty.told.extend(desk.told.into_keys().map(|subject| (name.clone(), subject)));
-            if let Some(mut outgoing) = desk.outgoing {
-                (outgoing.state, outgoing.ended) = (OutgoingState::Replaced, Some(world.now.wall));
-                self.dirty.outgoing(&outgoing);
-            }
             self.dirty.channels.insert(name);
         }
     }
@@ -119,25 +132,26 @@ impl Alerts {
         let (mut due, held) = self.decide(name, &desk, world);
         pull_in(&mut due, &held, |subject| self.thread_of(&desk, subject));
         self.note_held(name, &mut desk, &due, held, world);
-        let notice = match self.obstacle(name, &desk, &due, world) {
+        let obstacle = self.obstacle(name, &desk, &due, world);
+        let notice = match obstacle {
             None => self.replan(name, &mut desk, &due, world),
-            Some((held, until)) => {
-                self.hold_all(name, &mut desk, &due, &held, until, world);
-                None
-            }
+            Some(_) => None,
         };
+        self.hold_rest(name, &mut desk, &due, obstacle.unwrap_or((Held::Busy, None)), world);
         self.desks.insert(name.to_owned(), desk);
         if notice.is_some() {
             self.dirty.channels.insert(name.to_owned());
-            self.accept_in_dry_run(name, world);
         }
+        self.accept_in_dry_run(name, world);
         notice
     }
 
     /// What is to be told now takes the place of what failed to be delivered.
     fn replan(&mut self, name: &str, desk: &mut Desk, due: &Due, world: &World<'_>) -> Option<Notice> {
         let notice = self.notice(name, desk, due, world);
-        if notice.is_none() {
+        if notice.is_none() && desk.outgoing.is_some() {
+            desk.give_up();
+            self.dirty.channels.insert(name.to_owned());
             self.withdraw(desk, world);
         }
         notice.filter(|notice| self.put(desk, notice, world))
@@ -153,29 +167,46 @@ impl Alerts {
     /// What is due to a channel, and what is held back.
     fn decide(&self, name: &str, desk: &Desk, world: &World<'_>) -> (Due, BTreeMap<Subject, Hold>) {
         let (mut due, mut held) = (Due::new(), BTreeMap::new());
-        let Some(channel) = world.rules.channels.get(name) else { return (due, held) };
         let nobody = Told::default();
-        let subjects: BTreeSet<&Subject> = self.troubles.keys().chain(desk.told.keys()).collect();
+        let untroubled = desk.told.keys().filter(|subject| !self.troubles.contains_key(subject));
         let is_itself = |subject: &Subject| subject.kind == Kind::Channel && &*subject.name == name;
-        for subject in subjects.into_iter().filter(|subject| !is_itself(subject)) {
-            let trouble = self.troubles.get(subject);
-            let case = Case {
-                subject,
-                trouble,
-                incident: trouble.and_then(|trouble| self.incidents.get(&trouble.incident)),
-                told: desk.told.get(subject).unwrap_or(&nobody),
-                channel,
-                silences: &self.silences,
-                world,
-                clock: &self.head.clock,
-            };
-            match case.decide() {
-                Decision::Nothing => {}
-                Decision::Tell(reason) => drop(due.insert(subject.clone(), reason)),
-                Decision::Hold(hold) => drop(held.insert(subject.clone(), hold)),
+        for subject in self.troubles.keys().chain(untroubled).filter(|subject| !is_itself(subject)) {
+            let told = desk.told.get(subject).unwrap_or(&nobody);
+            match self.case(name, subject, told, world).map(|case| case.decide()) {
+                None | Some(Decision::Nothing) => {}
+                Some(Decision::Tell(reason)) => drop(due.insert(subject.clone(), reason)),
+                Some(Decision::Hold(hold)) => drop(held.insert(subject.clone(), hold)),
             }
         }
         (due, held)
+    }
+
+    fn case<'a>(
+        &'a self,
+        channel: &str,
+        subject: &'a Subject,
+        told: &'a Told,
+        world: &'a World<'a>,
+    ) -> Option<Case<'a>> {
+        let trouble = self.troubles.get(subject);
+        Some(Case {
+            subject,
+            trouble,
+            incident: trouble.and_then(|trouble| self.incidents.get(&trouble.incident)),
+            told,
+            channel: world.rules.channels.get(channel)?,
+            silences: &self.silences,
+            world,
+            clock: &self.head.clock,
+        })
+    }
+
+    /// When a channel is told that the machine is back, where it is to be.
+    pub(super) fn reboot_at(&self, name: &str, desk: &Desk, world: &World<'_>) -> Option<Duration> {
+        self.head.reboot.as_ref().filter(|_| desk.head.is_reboot_due)?;
+        let (host, nobody) = (Subject::new(Kind::Host, &world.rules.host), Told::default());
+        let held = self.case(name, &host, &nobody, world)?.opening(Status::Warning);
+        Some(held.and_then(|(_, until)| until).unwrap_or(self.head.clock.at))
     }
 
     /// Keeps why something is not told, where that is news, and when it is to be asked again.
@@ -188,8 +219,8 @@ impl Alerts {
         world: &World<'_>,
     ) {
         for (subject, hold) in held.into_iter().filter(|(subject, _)| !due.contains_key(subject)) {
-            self.wake_at(hold.until);
-            self.forget_healing(desk, &subject, &hold);
+            self.wake(&hold);
+            self.forget_healing(name, desk, &subject, &hold);
             self.explain(name, desk, &subject, &hold.held, hold.until, world);
         }
         let not_flapping = |subject: &Subject| !world.state.is_flapping(subject, world.now);
@@ -201,12 +232,17 @@ impl Alerts {
         }
     }
 
+    fn wake(&mut self, hold: &Hold) {
+        let again = self.head.clock.at + MUTE_AGAIN;
+        self.wake_at(if hold.held.is_mute() { hold.until.map(|until| until.min(again)) } else { hold.until });
+    }
+
     /// A quiet line that is muted is not told later: what is not wrong any more is no news then.
-    fn forget_healing(&self, desk: &mut Desk, subject: &Subject, hold: &Hold) {
-        let is_mute = matches!(hold.held, Held::Silenced { .. } | Held::Maintenance | Held::Quiet);
-        if hold.reason == NoticeReason::Healed && is_mute {
+    fn forget_healing(&mut self, name: &str, desk: &mut Desk, subject: &Subject, hold: &Hold) {
+        if hold.reason == NoticeReason::Healed && hold.held.is_mute() {
             let healed = self.troubles.get(subject).and_then(|trouble| trouble.healed);
             desk.told.entry(subject.clone()).or_default().healed = healed;
+            self.dirty.told.insert((name.to_owned(), subject.clone()));
         }
     }
 
@@ -219,7 +255,10 @@ impl Alerts {
         until: Option<Duration>,
         world: &World<'_>,
     ) {
-        let told = desk.told.entry(subject.clone()).or_default();
+        if !desk.told.contains_key(subject) {
+            desk.told.insert(subject.clone(), Told::default());
+        }
+        let Some(told) = desk.told.get_mut(subject) else { return };
         if told.decision.as_ref().is_some_and(|decided| decided.held == *held) {
             return;
         }
@@ -251,29 +290,28 @@ impl Alerts {
         }
     }
 
-    fn hold_all(
+    /// What is due and not on its way. What could not be sent is owed, so that it is told even when it is over.
+    fn hold_rest(
         &mut self,
         name: &str,
         desk: &mut Desk,
         due: &Due,
-        held: &Held,
-        until: Option<Duration>,
+        (held, until): (Held, Option<Duration>),
         world: &World<'_>,
     ) {
-        self.wake_at(until);
-        for (subject, reason) in due {
-            let is_on_its_way =
-                desk.outgoing.iter().flat_map(|it| &it.notice.items).any(|item| item.subject == *subject);
-            let item = self.item(desk, subject, *reason, world);
-            let told = desk.told.entry(subject.clone()).or_default();
-            if !matches!(held, Held::TooMany) && told.owed.is_none() {
-                told.owe(&item);
+        let sent = desk.outgoing.iter().flat_map(|it| &it.notice.items);
+        let on_its_way: BTreeSet<Subject> = sent.map(|item| item.subject.clone()).collect();
+        for (subject, reason) in due.iter().filter(|(subject, _)| !on_its_way.contains(*subject)) {
+            self.wake_at(until);
+            self.explain(name, desk, subject, &held, until, world);
+            if held != Held::TooMany && desk.told.get(subject).is_none_or(|told| told.owed.is_none()) {
+                let item = self.item(desk, subject, *reason, world);
+                desk.told.entry(subject.clone()).or_default().owe(&item);
                 self.dirty.told.insert((name.to_owned(), subject.clone()));
             }
-            if !is_on_its_way {
-                self.explain(name, desk, subject, held, until, world);
-            }
         }
+        let reboot = self.reboot_at(name, desk, world).filter(|at| *at > self.head.clock.at);
+        self.wake_at(reboot);
     }
 
     /// Puts a notice on its way, unless what is on its way already says the same. What it replaces is owed.
@@ -304,12 +342,14 @@ impl Alerts {
     /// What would have been sent counts as accepted.
     fn accept_in_dry_run(&mut self, name: &str, world: &World<'_>) {
         let at = self.head.clock.at;
-        let Some(desk) = self.desks.get_mut(name).filter(|_| world.rules.dry_run) else { return };
-        desk.accept(at, today(world));
+        let desk = self.desks.get_mut(name).filter(|desk| world.rules.dry_run && !desk.is_sending);
+        let Some(desk) = desk.filter(|desk| desk.outgoing.is_some()) else { return };
+        desk.accept(at, world.now.wall, today(world));
         if let Some(outgoing) = &mut desk.outgoing {
             (outgoing.state, outgoing.ended) = (OutgoingState::DryRun, Some(world.now.wall));
         }
         self.note_settled(name, world);
+        self.plan_at_once();
     }
 
     fn wake_at(&mut self, at: Option<Duration>) {
@@ -319,17 +359,17 @@ impl Alerts {
     /// What nobody needs to know any more is forgotten.
     fn prune(&mut self, world: &World<'_>) {
         let (at, today, cooldown) = (self.head.clock.at, today(world), world.rules.cooldown);
-        let troubles = &mut self.troubles;
-        let dirty = &mut self.dirty;
+        let Self { troubles, desks, dirty, .. } = self;
         troubles.retain(|subject, trouble| {
-            let is_over = trouble.end.as_ref().is_some_and(|end| end.at + KEPT_FOR < at);
-            let is_kept = !is_over || trouble.healed_today.0 == today;
+            let is_over = trouble.end.as_ref().is_some_and(|end| end.at + KEPT_FOR.max(cooldown) < at);
+            let is_untold = || desks.values().filter_map(|desk| desk.told.get(subject)).any(Told::is_open);
+            let is_kept = !is_over || trouble.healed_today.0 == today || is_untold();
             if !is_kept {
                 dirty.troubles.insert(subject.clone());
             }
             is_kept
         });
-        for (name, desk) in &mut self.desks {
+        for (name, desk) in desks {
             desk.told.retain(|subject, told| {
                 let is_kept = troubles.contains_key(subject) || told.is_kept(at, cooldown);
                 if !is_kept {
@@ -338,20 +378,16 @@ impl Alerts {
                 is_kept
             });
         }
-        let attempts = self.desks.values().filter(|desk| desk.outgoing.is_some() && !desk.is_sending);
-        let attempts = attempts.map(|desk| desk.head.next_attempt);
-        let broken = self.desks.values().filter_map(Desk::broken_at).filter(|broken| *broken > at);
-        self.next = self.next.into_iter().chain(attempts).chain(broken).min();
     }
 }
 
 /// What ends in the same moment and the same thread is told together, though its own wait is not over.
 fn pull_in(due: &mut Due, held: &BTreeMap<Subject, Hold>, thread: impl Fn(&Subject) -> String) {
-    if held.is_empty() || due.is_empty() {
+    let mut gathered = held.iter().filter(|(_, hold)| hold.held == Held::GroupWait).peekable();
+    if due.is_empty() || gathered.peek().is_none() {
         return;
     }
     let threads: BTreeSet<String> = due.keys().map(&thread).collect();
-    let gathered = held.iter().filter(|(_, hold)| hold.held == Held::GroupWait);
     let pulled: Due = gathered
         .filter(|(subject, _)| threads.contains(&thread(subject)))
         .map(|(subject, hold)| (subject.clone(), hold.reason))
@@ -371,12 +407,7 @@ pub(super) fn today(world: &World<'_>) -> Date {
 }
 
 fn left_of_day(world: &World<'_>) -> Duration {
-    let time = world.rules.zone.to_datetime(world.now.wall).time();
-    let passed = Duration::from_secs(
-        u64::try_from(
-            i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second()),
-        )
-        .unwrap_or_default(),
-    );
-    Duration::from_secs(86_400).saturating_sub(passed)
+    let midnight = today(world).tomorrow().and_then(|day| day.to_zoned(world.rules.zone.clone()));
+    let left = midnight.map(|midnight| midnight.timestamp().duration_since(world.now.wall));
+    left.ok().and_then(|left| Duration::try_from(left).ok()).unwrap_or_default()
 }

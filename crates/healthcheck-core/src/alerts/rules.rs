@@ -3,7 +3,7 @@
 use super::mute::{MaintenanceWindow, Route};
 use crate::Subject;
 use health_reporter::Status;
-use jiff::civil::Time;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,9 +67,20 @@ impl ChannelRules {
         status > Status::Unknown && self.routes.iter().any(|it| it.level <= status && it.covers(subject))
     }
 
-    /// Whether all routes that lead there rest at a local time.
-    pub(crate) fn is_quiet(&self, subject: &Subject, status: Status, time: Time) -> bool {
-        let mut routes = self.routes.iter().filter(|it| it.level <= status && it.covers(subject));
-        routes.all(|route| route.quiet.is_some_and(|quiet| quiet.contains(time)))
+    /// Until when all routes that lead there rest, where they do.
+    pub(crate) fn quiet_until(
+        &self,
+        subject: &Subject,
+        status: Status,
+        at: Timestamp,
+        zone: &TimeZone,
+    ) -> Option<Timestamp> {
+        let time = zone.to_datetime(at).time();
+        let routes = self.routes.iter().filter(|it| it.level <= status && it.covers(subject));
+        let ends = routes.map(|route| {
+            let quiet = route.quiet.filter(|quiet| quiet.contains(time))?;
+            Some(quiet.end_after(at, zone))
+        });
+        ends.reduce(|one, other| one.zip(other).map(|(one, other)| one.min(other))).flatten()
     }
 }

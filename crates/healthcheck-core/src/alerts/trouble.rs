@@ -9,6 +9,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// Two clocks that differ by less were not set.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
 /// The trouble of a subject, from its first bad transition on; when it is over it is the last one that it had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -19,8 +22,10 @@ pub struct Trouble {
     pub(crate) message: String,
     /// Since when it is bad, wall time.
     pub(crate) since: Timestamp,
-    /// When it became bad, on the clock of the alerts.
-    pub(crate) began: Duration,
+    /// When it became bad, as far as the evidence tells, on the clock of the alerts.
+    pub(crate) since_at: Duration,
+    /// When it became what it is, on the same clock: a supervisor has its time from then on.
+    pub(crate) fell: Duration,
     pub(crate) end: Option<End>,
     /// What was told as its cause when that was last looked at.
     pub(crate) inhibited_by: Option<Subject>,
@@ -48,7 +53,8 @@ impl Trouble {
             cause: transition.cause,
             message: transition.message.clone(),
             since: transition.since,
-            began: at,
+            since_at: at.saturating_sub(elapsed(transition.since, transition.at)),
+            fell: at,
             end: None,
             inhibited_by: None,
             freed: None,
@@ -61,6 +67,13 @@ impl Trouble {
     pub(crate) fn again(self, incident: u64, transition: &Transition, at: Duration) -> Self {
         let (healed, healed_today) = (self.healed, self.healed_today);
         Self { healed, healed_today, ..Self::new(incident, transition, at) }
+    }
+
+    /// The same trouble, as it is now. Whoever learns more of a crash does not wait longer for that.
+    pub(crate) fn goes_on(&mut self, transition: &Transition, at: Duration) {
+        self.fell = if self.may_heal() { self.fell } else { at };
+        (self.status, self.cause) = (transition.to, transition.cause);
+        self.message.clone_from(&transition.message);
     }
 
     pub(crate) const fn is_open(&self) -> bool {
@@ -77,6 +90,14 @@ impl Trouble {
         matches!(self.cause, Cause::Crashed | Cause::OomKilled)
     }
 
+    /// Since when it is bad, by the wall clock as it is set now: it may have been set meanwhile.
+    pub(crate) fn since(&self, at: Duration, wall: Timestamp) -> Timestamp {
+        let (at, wall) = self.end.as_ref().map_or((at, wall), |end| (end.at, end.wall));
+        let lasted = at.saturating_sub(self.since_at);
+        let is_right = elapsed(self.since, wall).abs_diff(lasted) < CLOCK_TOLERANCE;
+        if is_right { self.since } else { wall.checked_sub(lasted).unwrap_or(self.since) }
+    }
+
     pub(crate) fn end(&mut self, transition: &Transition, at: Duration) {
         self.end = Some(End { at, wall: transition.at, cause: transition.cause });
     }
@@ -88,4 +109,8 @@ impl Trouble {
         self.healed_today = (today, if day == today { count.saturating_add(1) } else { 1 });
         self.healed = Some(at);
     }
+}
+
+fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
