@@ -62,7 +62,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     crate::sources::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot begin to wait for events: is there a descriptor left?")?;
-    let (store, state) = Store::open(&settings.config.state_dir)?;
+    let (store, state, _) = Store::open(&settings.config.state_dir)?;
     let ended = LocalSet::new().block_on(&runtime, async {
         let mut monitor = Monitor::begin(settings, store, state)?;
         monitor.open_control(env);

@@ -1,5 +1,6 @@
 //! What the monitor knows, kept in `state.db`: a kill at any instant loses nothing of it and invents nothing.
 
+mod alerts;
 mod aside;
 mod database;
 mod place;
@@ -15,6 +16,7 @@ pub(crate) use place::OpenError;
 pub(crate) use reader::{ReadError, Reader};
 
 use database::Durability;
+use healthcheck_core::alerts::{Alerts, Changes, Incident, Outgoing};
 use healthcheck_core::{Gap, Head, Record, State, Subject, Transition};
 use place::{Place, Untaken};
 use rusqlite::Connection;
@@ -25,7 +27,7 @@ use tracing::{error, info, warn};
 use trouble::Trouble;
 
 /// So many commits may wait in the log before [`Store::tidy`] moves them into the database.
-const COMMITS_IN_LOG: u32 = 256;
+const COMMITS_IN_LOG: u32 = 128;
 
 /// What follows from one step of the judge, kept together or not at all.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) records: Vec<(&'a Subject, Option<&'a Record>)>,
     pub(crate) transitions: &'a [Transition],
     pub(crate) gap: Option<&'a Gap>,
+    /// Who is to be told of it, and what became of what was told before.
+    pub(crate) alerts: &'a Changes<'a>,
 }
 
 /// The state directory and what is kept in it; no other process can take it while this lives.
@@ -71,19 +75,19 @@ enum Keeping {
 
 impl Store {
     /// Takes the state directory for this process, makes what is not there, and reads what was kept.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, State), OpenError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Alerts), OpenError> {
         let mut store = Self::nowhere(dir);
-        let state = match store.load() {
-            Ok(state) => state,
+        let (state, alerts) = match store.load() {
+            Ok(known) => known,
             Err(Untaken::Not(error)) => return Err(error),
             Err(Untaken::NotNow(reason)) => {
-                let state = reader::by_any_means(dir).unwrap_or_default();
+                let known = reader::by_any_means(dir);
                 store.keeping = Keeping::Nowhere { reason };
-                state
+                known.unwrap_or_else(|| (State::default(), alerts::new()))
             }
         };
         store.problems().iter().for_each(|problem| warn!("{problem}"));
-        Ok((store, state))
+        Ok((store, state, alerts))
     }
 
     /// Reads what a monitor keeps, or kept, without being one.
@@ -105,9 +109,9 @@ impl Store {
     }
 
     /// Writes all that is known anew, as is wanted after [`StoreError::wants_everything`].
-    pub(crate) fn rewrite(&mut self, state: &State) -> Result<(), StoreError> {
+    pub(crate) fn rewrite(&mut self, state: &State, alerts: &Alerts) -> Result<(), StoreError> {
         self.lacks_everything = false;
-        self.keep(Durability::PowerFailure, |connection| rows::replace(connection, state))
+        self.keep(Durability::PowerFailure, |connection| rows::replace(connection, state, alerts))
             .inspect_err(|_| self.lacks_everything = true)
     }
 
@@ -123,6 +127,18 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(i64, Transition)>, StoreError> {
         self.read(|connection| rows::last_transitions(connection, subject, limit))
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The incidents that are open, then the last that are over, the newest first.
+    pub(crate) fn incidents(&self, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        self.read(|connection| alerts::incidents(connection, limit))
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The last notices that tell of a subject, and what became of them, the newest first.
+    pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
+        self.read(|connection| alerts::notices_of(connection, subject, limit))
     }
 
     #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
@@ -171,7 +187,7 @@ impl Store {
     }
 
     /// Takes the directory if it is not ours yet, and opens the database; one that is damaged is moved aside.
-    fn load(&mut self) -> Result<State, Untaken> {
+    fn load(&mut self) -> Result<(State, Alerts), Untaken> {
         let place = match self.place.take().filter(Place::is_held) {
             Some(place) => place,
             None => Place::take(&self.given)?,
@@ -189,7 +205,7 @@ impl Store {
         let opened = opened.map_err(|trouble| Untaken::NotNow(trouble.into_reason()))?;
         self.lost = opened.lost.or_else(|| self.lost.take());
         self.keeping = opened.keeping;
-        Ok(opened.state)
+        Ok((opened.state, opened.alerts))
     }
 
     fn keep<T: Default>(

@@ -6,6 +6,7 @@ use crate::monitor::control::{Answer, Question};
 use crate::state::{Effects, Store};
 use anyhow::{anyhow, bail};
 use clap::Args;
+use healthcheck_core::alerts::Changes;
 use healthcheck_core::{Kind, Subject};
 use std::path::{Path, PathBuf};
 
@@ -40,12 +41,13 @@ impl Forget {
     /// Where no monitor runs, what the last one left behind is changed.
     fn forget_kept(&self, state_dir: &Path, dirs: &[PathBuf]) -> anyhow::Result<()> {
         if state_dir.join("state.db").exists() {
-            let (mut store, mut state) = Store::open(state_dir)?;
+            let (mut store, mut state, _) = Store::open(state_dir)?;
             let subject = Subject::service(&self.service);
             if state.forget(&subject) {
                 let head = state.head();
                 let records = vec![(&subject, None)];
-                store.commit(&Effects { head: &head, records, transitions: &[], gap: None })?;
+                let alerts = &Changes::default();
+                store.commit(&Effects { head: &head, records, transitions: &[], gap: None, alerts })?;
                 return Ok(());
             }
             let names: Vec<String> = state.subjects(Kind::Service).map(|it| it.name.to_string()).collect();

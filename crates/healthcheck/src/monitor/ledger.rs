@@ -1,6 +1,7 @@
 //! What is to be kept: a transition is kept before it is told, everything else soon.
 
 use crate::state::{Effects, Store, StoreError};
+use healthcheck_core::alerts::{Alerts, Changes};
 use healthcheck_core::{Gap, State, Subject, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -135,6 +136,7 @@ impl Ledger {
             records: subjects.iter().map(|subject| (subject, state.record(subject))).collect(),
             transitions: &self.unkept,
             gap: self.gap.as_ref(),
+            alerts: &Changes::default(),
         };
         match put(&mut self.store, state, &effects) {
             Ok(ids) => {
@@ -190,7 +192,9 @@ fn put(store: &mut Store, state: &State, effects: &Effects<'_>) -> Result<Vec<i6
     let is_decision = !effects.transitions.is_empty() || effects.gap.is_some();
     let commit = if is_decision { Store::commit } else { Store::commit_unsynced };
     match commit(store, effects) {
-        Err(error) if error.wants_everything() => store.rewrite(state).and_then(|()| commit(store, effects)),
+        Err(error) if error.wants_everything() => {
+            store.rewrite(state, &Alerts::default()).and_then(|()| commit(store, effects))
+        }
         kept => kept,
     }
 }

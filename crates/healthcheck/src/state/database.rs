@@ -1,12 +1,14 @@
 //! The connection: how it is opened, checked and written through.
 
 use super::Keeping;
+use super::alerts::{self, Found};
 use super::place::{companion_of, printable};
 use super::reader::Reader;
 use super::rows::{self, Loaded, Unloadable};
 use super::schema;
 use super::trouble::Trouble;
 use healthcheck_core::State;
+use healthcheck_core::alerts::Alerts;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, OpenFlags, TransactionBehavior};
 use std::path::Path;
@@ -16,7 +18,9 @@ use std::time::Duration;
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 /// A database up to this size is checked as a whole each time it is opened, a larger one where the state is.
 const CHECKED_BYTES: u64 = 4 * 1024 * 1024;
-const STATEMENTS_CACHED: usize = 24;
+/// What is read at the start; the first three are in a database of any version.
+const CHECKED_TABLES: [&str; 7] = ["meta", "subjects", "gaps", "troubles", "channels", "told", "silences"];
+const STATEMENTS_CACHED: usize = 48;
 /// `synchronous = FULL` costs a flush each commit, and is set for each connection; so is all that bounds the memory.
 const SETTINGS: &str = "
     PRAGMA cell_size_check = ON;
@@ -39,6 +43,7 @@ pub(super) enum Durability {
 pub(super) struct Opened {
     pub(super) keeping: Keeping,
     pub(super) state: State,
+    pub(super) alerts: Alerts,
     /// What was not found any more.
     pub(super) lost: Option<String>,
 }
@@ -80,7 +85,7 @@ fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trou
     // Where there can be no log, as on a network file system, its place is taken by a slower journal.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     if version > 0 {
-        check(connection, len)?;
+        check(connection, len, version)?;
     }
     schema::migrate(connection, version)?;
     rows::check_statements(connection)?;
@@ -88,11 +93,15 @@ fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trou
     Ok(None)
 }
 
-fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
-    let tables = if len <= CHECKED_BYTES { &["1"][..] } else { &["meta", "subjects", "gaps"] };
+fn check(connection: &Connection, len: u64, version: usize) -> Result<(), Trouble> {
+    let tables = match version {
+        _ if len <= CHECKED_BYTES => &["1"][..],
+        1 => &CHECKED_TABLES[..3],
+        _ => &CHECKED_TABLES,
+    };
     for table in tables {
         let word: String =
-            connection.query_row(&format!("PRAGMA quick_check({table})"), [], |row| row.get(0))?;
+            connection.query_row(&format!("PRAGMA integrity_check({table})"), [], |row| row.get(0))?;
         if word != "ok" {
             return Err(Trouble::Damage(word.lines().take(2).collect::<Vec<_>>().join(" ")));
         }
@@ -102,11 +111,7 @@ fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
 
 fn load(connection: Connection, path: &Path) -> Result<Opened, Trouble> {
     match rows::state(&connection) {
-        Ok(Loaded { state, unreadable }) => {
-            let told = || format!("{}: {unreadable} records cannot be read, they are lost", printable(path));
-            let lost = (unreadable > 0).then(told);
-            Ok(Opened { keeping: Keeping::InDatabase(connection), state, lost })
-        }
+        Ok(loaded) => load_alerts(connection, path, loaded),
         Err(Unloadable::Newer(newer)) => Ok(untouched(path, &newer.to_string(), connection)),
         Err(Unloadable::Damaged) => {
             abandon(connection);
@@ -119,16 +124,41 @@ fn load(connection: Connection, path: &Path) -> Result<Opened, Trouble> {
     }
 }
 
+fn load_alerts(connection: Connection, path: &Path, loaded: Loaded) -> Result<Opened, Trouble> {
+    let Loaded { state, unreadable } = loaded;
+    let found = alerts::found(&connection).and_then(|found| {
+        if matches!(found, Found::Scattered) {
+            alerts::clear(&connection)?;
+        }
+        Ok(found)
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            abandon(connection);
+            return Err(error.into());
+        }
+    };
+    let records = (unreadable > 0).then(|| format!("{unreadable} records cannot be read, they are lost"));
+    let scattered = matches!(found, Found::Scattered)
+        .then(|| "what was told to whom cannot be read, all of it is lost".to_owned());
+    let lost: Vec<String> = records.into_iter().chain(scattered).collect();
+    let lost = (!lost.is_empty()).then(|| format!("{}: {}", printable(path), lost.join("; ")));
+    Ok(Opened { keeping: Keeping::InDatabase(connection), state, alerts: found.into_alerts(), lost })
+}
+
 /// A newer program only added to what we know, so that much can be read.
 fn untouched(path: &Path, newer: &str, connection: Connection) -> Opened {
     abandon(connection);
     let known = Reader::at(path).ok();
     let state = known.as_ref().and_then(|reader| reader.state().ok()).unwrap_or_default();
+    let found = known.as_ref().and_then(|reader| alerts::found(reader.connection()).ok());
+    let alerts = found.unwrap_or(Found::Nothing).into_alerts_of_a_guest();
     let path = printable(path);
     let reason = format!(
         "{path} was made by a newer healthcheck ({newer}): it is watched on without being kept; update this program"
     );
-    Opened { keeping: Keeping::Untouched { known, reason }, state, lost: None }
+    Opened { keeping: Keeping::Untouched { known, reason }, state, alerts, lost: None }
 }
 
 /// Does the work in one transaction, which is on the disk afterwards where that is wanted.

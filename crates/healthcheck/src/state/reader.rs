@@ -1,8 +1,10 @@
 //! What is kept, for whoever only wants to know.
 
+use super::alerts::{self, Found};
 use super::database::{abandon, connect};
 use super::place::{companion_of, database_in, printable};
 use super::rows;
+use healthcheck_core::alerts::{Alerts, Incident, Outgoing, Silence};
 use healthcheck_core::{Gap, State, Subject, Transition};
 use rusqlite::{Connection, OpenFlags};
 use std::fmt::{self, Display};
@@ -66,6 +68,30 @@ impl Reader {
         Ok(rows::last_transitions(&self.connection, subject, limit)?)
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The alerts as they were last kept, to look at.
+    pub(crate) fn alerts(&self) -> Result<Alerts, ReadError> {
+        Ok(alerts::found(&self.connection)?.into_alerts())
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The incidents that are open, then the last that are over, the newest first.
+    pub(crate) fn incidents(&self, limit: usize) -> Result<Vec<Incident>, ReadError> {
+        Ok(alerts::incidents(&self.connection, limit)?)
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The last notices that tell of a subject, and what became of them, the newest first.
+    pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
+        Ok(alerts::notices_of(&self.connection, subject, limit)?)
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// The silences, in the order in which they were asked for.
+    pub(crate) fn silences(&self) -> Result<Vec<Silence>, ReadError> {
+        Ok(alerts::silences(&self.connection)?)
+    }
+
     /// The transitions of all subjects after an id, the oldest first.
     #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn transitions_after(
@@ -92,21 +118,24 @@ fn uri_character(character: char) -> String {
 
 /// The state of a directory in which nothing can be written now: on a full disk without the shared index of the log,
 /// elsewhere as a reader.
-pub(super) fn by_any_means(dir: &Path) -> Option<State> {
+pub(super) fn by_any_means(dir: &Path) -> Option<(State, Alerts)> {
     let path = database_in(&std::fs::canonicalize(dir).ok()?);
     let alone = || {
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
-        let state = connection
-            .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
-            .ok()
-            .and_then(|()| rows::state(&connection).ok())
-            .map(|loaded| loaded.state);
+        let is_alone = connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE").is_ok();
+        let known = is_alone.then(|| everything(&connection)).flatten();
         abandon(connection);
-        state
+        known
     };
-    let reading = || Reader::at(&path).ok()?.state().ok();
+    let reading = || everything(Reader::at(&path).ok()?.connection());
     path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
     alone().or_else(reading)
+}
+
+fn everything(connection: &Connection) -> Option<(State, Alerts)> {
+    let state = rows::state(connection).ok()?.state;
+    let found = alerts::found(connection).unwrap_or(Found::Nothing);
+    Some((state, found.into_alerts()))
 }
 
 /// Why nothing can be read.

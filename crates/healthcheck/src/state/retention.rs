@@ -1,4 +1,4 @@
-//! How long transitions are kept. Each commit looks at a few of the oldest, so that none waits for many.
+//! How long what is over is kept. Each commit looks at a few of the oldest, so that none waits for many.
 
 use healthcheck_core::{Subject, Transition};
 use jiff::SignedDuration;
@@ -7,6 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
 const KEPT_TRANSITIONS: i64 = 200_000;
 const KEPT_GAPS: i64 = 10_000;
+const KEPT_INCIDENTS: i64 = 10_000;
+const KEPT_NOTICES: i64 = 10_000;
 /// How many of the oldest a commit looks at, beside as many as it adds.
 const PORTION: usize = 16;
 
@@ -22,9 +24,13 @@ const DROP_PASSED: &str = "DELETE FROM transitions WHERE id > ?1 AND id <= ?2 AN
                         AND subjects.name = transitions.name))";
 const DROP_OLD_OF_SUBJECT: &str = "DELETE FROM transitions WHERE kind = ?1 AND name = ?2 AND id <= ?3";
 const DROP_GAPS: &str = "DELETE FROM gaps WHERE id <= ?1";
+const DROP_INCIDENTS: &str = "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents
+     WHERE resolved IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?1 ORDER BY id LIMIT ?2)";
+const DROP_NOTICES: &str = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox
+     WHERE state <> 'waiting' AND seq <= (SELECT max(seq) FROM outbox) - ?1 ORDER BY seq LIMIT ?2)";
 
-pub(super) const STATEMENTS: [&str; 6] =
-    [PASSED, SET_PASSED, OLDEST, DROP_PASSED, DROP_OLD_OF_SUBJECT, DROP_GAPS];
+pub(super) const STATEMENTS: [&str; 8] =
+    [PASSED, SET_PASSED, OLDEST, DROP_PASSED, DROP_OLD_OF_SUBJECT, DROP_GAPS, DROP_INCIDENTS, DROP_NOTICES];
 
 /// Up to which id transitions are old; what is left of those is the last word on its subject.
 pub(super) fn passed(connection: &Connection) -> rusqlite::Result<i64> {
@@ -53,7 +59,7 @@ pub(super) fn advance(
 ) -> rusqlite::Result<()> {
     let until = newest.at.checked_sub(KEPT_FOR).map(|until| until.to_string()).unwrap_or_default();
     let mut statement = connection.prepare_cached(OLDEST)?;
-    let portion = i64::try_from(PORTION + added).unwrap_or(i64::MAX);
+    let portion = portion(added);
     let oldest = statement.query_map(params![passed, portion], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let oldest: Vec<(i64, String)> = oldest.collect::<rusqlite::Result<_>>()?;
     let is_old = |(id, at): &&(i64, String)| *id <= newest_id - KEPT_TRANSITIONS || *at < until;
@@ -65,4 +71,19 @@ pub(super) fn advance(
 
 pub(super) fn limit_gaps(connection: &Connection, newest_id: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(DROP_GAPS)?.execute([newest_id - KEPT_GAPS]).map(drop)
+}
+
+/// After so many incidents were kept: the last of those that are over stay, and all that are open.
+pub(super) fn limit_incidents(connection: &Connection, added: usize) -> rusqlite::Result<()> {
+    connection.prepare_cached(DROP_INCIDENTS)?.execute([KEPT_INCIDENTS, portion(added)]).map(drop)
+}
+
+/// After so many notices were kept: the last of those that are not on their way stay, and all that are.
+pub(super) fn limit_outbox(connection: &Connection, added: usize) -> rusqlite::Result<()> {
+    connection.prepare_cached(DROP_NOTICES)?.execute([KEPT_NOTICES, portion(added)]).map(drop)
+}
+
+/// More than come, so that there are fewer at last.
+fn portion(added: usize) -> i64 {
+    i64::try_from(PORTION + added).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! What is in the tables, written and read. A row that cannot be read costs itself, and nothing else.
 
-use super::{Effects, retention};
+use super::{Effects, alerts, retention};
+use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Gap, Head, NewerState, Record, State, Subject, Transition};
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, Row, params};
@@ -43,6 +44,7 @@ const READING: [&str; 5] = [HEAD, RECORDS, LAST_OF_SUBJECT, AFTER, LAST_GAPS];
 /// Whether the tables are such that each statement means something.
 pub(super) fn check_statements(connection: &Connection) -> rusqlite::Result<()> {
     check_reading(connection)?;
+    alerts::check_statements(connection)?;
     WRITING.iter().chain(&retention::STATEMENTS).try_for_each(|sql| connection.prepare_cached(sql).map(drop))
 }
 
@@ -62,14 +64,16 @@ pub(super) fn put(connection: &Connection, effects: &Effects<'_>) -> rusqlite::R
     if let Some(gap) = effects.gap {
         put_gap(connection, gap)?;
     }
+    alerts::put(connection, effects.alerts)?;
     put_transitions(connection, effects.transitions)
 }
 
 /// Writes a whole state in place of what is known.
-pub(super) fn replace(connection: &Connection, state: &State) -> rusqlite::Result<()> {
+pub(super) fn replace(connection: &Connection, state: &State, known: &Alerts) -> rusqlite::Result<()> {
     connection.prepare_cached(FORGET_ALL)?.execute([])?;
     put_head(connection, &state.head())?;
-    state.records().try_for_each(|(subject, record)| put_record(connection, subject, record))
+    state.records().try_for_each(|(subject, record)| put_record(connection, subject, record))?;
+    alerts::replace(connection, known)
 }
 
 fn put_head(connection: &Connection, head: &Head) -> rusqlite::Result<()> {
@@ -138,7 +142,7 @@ pub(super) fn amend(connection: &Connection, id: i64, transition: &Transition) -
     Ok(amended > 0)
 }
 
-fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+pub(super) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
@@ -211,14 +215,14 @@ pub(super) fn last_gaps(connection: &Connection, limit: usize) -> rusqlite::Resu
     rows(connection, LAST_GAPS, [bounded(limit)], gap)
 }
 
-fn bounded(limit: usize) -> i64 {
+pub(super) fn bounded(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-type Read<T> = Result<T, Box<dyn Error>>;
+pub(super) type Read<T> = Result<T, Box<dyn Error>>;
 
 /// Each row that can be read.
-fn rows<T>(
+pub(super) fn rows<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -261,12 +265,12 @@ fn transition(row: &Row<'_>) -> Read<(i64, Transition)> {
     Ok((row.get(0)?, transition))
 }
 
-fn subject(row: &Row<'_>, at: usize) -> Read<Subject> {
+pub(super) fn subject(row: &Row<'_>, at: usize) -> Read<Subject> {
     let name: Arc<str> = row.get_ref(at + 1)?.as_str()?.into();
     Ok(Subject { kind: word(row, at)?, name })
 }
 
-fn parsed<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Read<T> {
+pub(super) fn parsed<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Read<T> {
     Ok(serde_json::from_str(row.get_ref(at)?.as_str()?)?)
 }
 

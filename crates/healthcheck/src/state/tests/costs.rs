@@ -66,7 +66,13 @@ fn the_cost_of_opening_much() {
         let begun = Instant::now();
         monitor
             .store
-            .commit(&Effects { head: &head, records, transitions: &transitions, gap: None })
+            .commit(&Effects {
+                head: &head,
+                records,
+                transitions: &transitions,
+                gap: None,
+                alerts: &Changes::default(),
+            })
             .unwrap();
         if round % 25 == 0 {
             println!("a commit of 1,000 records and transitions: {:?}", begun.elapsed());
@@ -75,7 +81,7 @@ fn the_cost_of_opening_much() {
     drop(monitor);
     println!("{} MiB", database(dir.path()).metadata().unwrap().len() >> 20);
     let begun = Instant::now();
-    let (store, state) = Store::open(dir.path()).unwrap();
+    let (store, state, _) = Store::open(dir.path()).unwrap();
     println!("opened with {} subjects in {:?}", state.len(), begun.elapsed());
     let Keeping::InDatabase(connection) = &store.keeping else { panic!("{:?}", store.problems()) };
     for check in ["quick_check(1)", "quick_check(subjects)", "integrity_check(1)"] {

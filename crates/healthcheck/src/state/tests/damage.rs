@@ -42,9 +42,9 @@ fn serves(dir: &Path) -> bool {
     let (camera, told) = (Subject::service("camera"), !monitor.store.problems().is_empty());
     assert!(!monitor.store.is_read_only(), "{:?}", monitor.store.problems());
     let last = monitor.store.last_transitions(&camera, 1).unwrap();
-    let state = monitor.state.clone();
+    let (state, known) = (monitor.state.clone(), all_of(&monitor.alerts));
     drop(monitor);
-    let (store, again) = Store::open(dir).unwrap();
+    let (store, again, alerts) = Store::open(dir).unwrap();
     assert_eq!(
         (again.verdict(&camera), again.len()),
         (state.verdict(&camera), state.len()),
@@ -52,6 +52,10 @@ fn serves(dir: &Path) -> bool {
         store.problems()
     );
     assert_eq!(store.last_transitions(&camera, 1).unwrap(), last);
+    let again = all_of(&alerts);
+    let differs = again.iter().zip(&known).find(|(again, known)| again != known);
+    assert!(alerts.instance().len() == 8 && differs.is_none(), "{differs:?}, {:?}", store.problems());
+    assert_eq!(again.len(), known.len());
     told
 }
 
@@ -194,7 +198,7 @@ fn damage_that_a_commit_finds_costs_what_was_kept_and_not_what_is_known() {
     let error = error.unwrap();
     assert!(error.wants_everything(), "{error}");
     assert!(monitor.commit("camera", &transitions).unwrap_err().wants_everything());
-    monitor.store.rewrite(&monitor.state).unwrap();
+    monitor.store.rewrite(&monitor.state, &monitor.alerts).unwrap();
     assert_eq!(monitor.commit("camera", &transitions).unwrap(), [1]);
     assert!(monitor.store.problems()[0].contains("corrupt-1"), "{:?}", monitor.store.problems());
     let Monitor { store, state, .. } = monitor;

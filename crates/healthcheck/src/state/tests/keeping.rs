@@ -41,7 +41,7 @@ fn what_is_not_synced_is_there_for_the_next_process() {
     monitor.judge("camera", Status::Healthy);
     let (camera, head) = (Subject::service("camera"), monitor.state.head());
     let records = vec![(&camera, monitor.state.record(&camera))];
-    let effects = Effects { head: &head, records, transitions: &[], gap: None };
+    let effects = Effects { head: &head, records, transitions: &[], gap: None, alerts: &Changes::default() };
     monitor.store.commit_unsynced(&effects).unwrap();
     let reader = Store::read_only(dir.path()).unwrap();
     assert_eq!(reader.state().unwrap(), monitor.state);
@@ -72,13 +72,25 @@ fn gaps_are_kept_and_only_so_many() {
     let mut gaps: Vec<_> =
         reasons.map(|reason| Gap { from: monitor.now.wall, to: monitor.now.wall, reason }).into();
     for gap in &gaps {
-        let effects = Effects { head: &head, records: Vec::new(), transitions: &[], gap: Some(gap) };
+        let effects = Effects {
+            head: &head,
+            records: Vec::new(),
+            transitions: &[],
+            gap: Some(gap),
+            alerts: &Changes::default(),
+        };
         monitor.store.commit(&effects).unwrap();
     }
     gaps.reverse();
     assert_eq!(monitor.store.last_gaps(9).unwrap(), gaps);
     sqlite(dir.path(), "UPDATE sqlite_sequence SET seq = 10002 WHERE name = 'gaps'");
-    let effects = Effects { head: &head, records: Vec::new(), transitions: &[], gap: Some(&gaps[0]) };
+    let effects = Effects {
+        head: &head,
+        records: Vec::new(),
+        transitions: &[],
+        gap: Some(&gaps[0]),
+        alerts: &Changes::default(),
+    };
     monitor.store.commit(&effects).unwrap();
     assert_eq!(monitor.store.last_gaps(9).unwrap().len(), 1);
 }
@@ -165,6 +177,7 @@ fn every_kind_and_strange_names_come_back() {
                 records: vec![(&subject, record)],
                 transitions: std::slice::from_ref(&told),
                 gap: None,
+                alerts: &Changes::default(),
             };
             let id = monitor.store.commit(&effects).unwrap()[0];
             assert_eq!(monitor.store.last_transitions(&subject, 9).unwrap(), [(id, told)]);
@@ -180,7 +193,7 @@ fn a_long_log_is_moved_when_nothing_else_is_due() {
     let mut monitor = Monitor::start(dir.path());
     let size = || database(dir.path()).metadata().unwrap().len();
     let before = size();
-    for status in [Status::Healthy, Status::Error].into_iter().cycle().take(255) {
+    for status in [Status::Healthy, Status::Error].into_iter().cycle().take(127) {
         monitor.sees("camera", status);
     }
     monitor.store.tidy();

@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -44,8 +45,9 @@ fn said(output: impl std::io::Read) -> i64 {
 /// transition says.
 #[track_caller]
 fn is_whole(dir: &Path, said: i64, what: &str) -> i64 {
-    let (store, state) = Store::open(dir).unwrap();
+    let (store, state, alerts) = Store::open(dir).unwrap();
     assert_eq!(store.problems(), [""; 0], "{what}");
+    is_told(&store, &state, &alerts, what);
     drop(store);
     let story = Store::read_only(dir).unwrap().transitions_after(0, 1_000_000).unwrap();
     let ids: Vec<_> = story.iter().map(|(id, _)| *id).collect();
@@ -60,9 +62,24 @@ fn is_whole(dir: &Path, said: i64, what: &str) -> i64 {
         let chain = of_subject.windows(2).all(|pair| pair[0].1.to == pair[1].1.from);
         assert!(chain, "{what}: {subject}");
     }
-    let told = story.iter().map(|(_, told)| &told.subject).collect::<std::collections::BTreeSet<_>>();
+    let told = story.iter().map(|(_, told)| &told.subject).collect::<BTreeSet<_>>();
     assert_eq!(told.len(), state.len(), "{what}");
     last
+}
+
+/// What is bad is in an open incident, and nothing else is; of what was committed with it there is a notice.
+#[track_caller]
+fn is_told(store: &Store, state: &State, alerts: &Alerts, what: &str) {
+    let suffer = alerts.open_incidents().flat_map(|incident| &incident.members);
+    let suffer = suffer.filter(|it| it.recovered.is_none()).map(|it| &it.subject);
+    let is_bad = |subject: &&Subject| state.verdict(subject).is_some_and(|it| it.status.is_bad());
+    let bad: BTreeSet<_> = state.records().map(|(subject, _)| subject).filter(is_bad).collect();
+    assert_eq!(suffer.collect::<BTreeSet<_>>(), bad, "{what}");
+    for subject in bad {
+        let view = alerts.channels_of(subject).remove(0);
+        let is_told = !store.notices_of(subject, 9).unwrap().is_empty();
+        assert!(is_told || view.decided.is_some(), "{what}: {subject}: {view:?}");
+    }
 }
 
 #[test]

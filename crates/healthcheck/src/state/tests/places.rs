@@ -131,7 +131,7 @@ fn a_directory_of_somebody_else_is_taken_by_root_alone() {
 fn the_one_who_tries() {
     let Some(dir) = std::env::var_os("STATE_TEST_DIR") else { return };
     match Store::open(Path::new(&dir)) {
-        Ok((store, _)) => println!("taken: {:?}", store.problems()),
+        Ok((store, ..)) => println!("taken: {:?}", store.problems()),
         Err(error) => println!("{error}"),
     }
 }
@@ -146,7 +146,7 @@ fn a_directory_that_is_removed_is_made_again_with_all_that_is_known() {
     let transitions = monitor.judge("core", Status::Error);
     assert!(!monitor.commit("core", &transitions).unwrap_err().wants_everything());
     assert!(monitor.commit("core", &transitions).unwrap_err().wants_everything());
-    monitor.store.rewrite(&monitor.state).unwrap();
+    monitor.store.rewrite(&monitor.state, &monitor.alerts).unwrap();
     assert_eq!(monitor.commit("core", &transitions).unwrap(), [1]);
     assert!(matches!(Store::open(&state_dir), Err(OpenError::Held { .. })));
     let Monitor { store, state, .. } = monitor;

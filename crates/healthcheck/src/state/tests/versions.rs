@@ -1,11 +1,14 @@
 use super::super::{Keeping, database::connect};
 use super::*;
 use healthcheck_core::Head;
+use healthcheck_core::alerts::{OutgoingState, Silence};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 
 /// Kept for ever: each later version reads it.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v1.db");
+/// The same story, and who was told of it.
+const GOLDEN_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v2.db");
 
 /// The story in the golden database.
 fn tell(monitor: &mut Monitor) -> Vec<(i64, Transition)> {
@@ -19,11 +22,6 @@ fn tell(monitor: &mut Monitor) -> Vec<(i64, Transition)> {
 #[test]
 fn the_first_version_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    if !Path::new(GOLDEN).exists() {
-        tell(&mut Monitor::start(dir.path()));
-        fs::copy(database(dir.path()), GOLDEN).unwrap();
-        panic!("the golden database was not there, and was made: it is never to change");
-    }
     fs::copy(GOLDEN, database(dir.path())).unwrap();
     let mut monitor = Monitor::start(dir.path());
     assert_eq!(monitor.store.problems(), [""; 0]);
@@ -46,15 +44,64 @@ fn the_first_version_is_read() {
     assert_eq!(monitor.sees("camera", Status::Healthy)[0].0, 4);
 }
 
+#[test]
+fn the_second_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Path::new(GOLDEN_2).exists() {
+        tell_everything(&mut Monitor::start(dir.path()));
+        fs::copy(database(dir.path()), GOLDEN_2).unwrap();
+        panic!("the golden database was not there, and was made: it is never to change");
+    }
+    fs::copy(GOLDEN_2, database(dir.path())).unwrap();
+    let mut monitor = Monitor::start(dir.path());
+    assert_eq!(monitor.store.problems(), [""; 0]);
+    let open: Vec<_> = monitor.alerts.open_incidents().map(|it| (it.id, it.members.len())).collect();
+    assert_eq!(open, [(2, 1)]);
+    let incidents = monitor.store.incidents(9).unwrap();
+    let members: Vec<_> = incidents.iter().flat_map(|it| &it.members).map(|it| &*it.subject.name).collect();
+    assert_eq!(members, ["core@2", "camera"]);
+    assert!(incidents[0].resolved.is_none() && incidents[0].acknowledged.as_ref().unwrap().author == "ann");
+    assert_eq!(incidents[1].resolved.unwrap().to_string(), "2025-06-01T12:00:21.25Z");
+    let silences: Vec<_> = monitor.alerts.silences().map(|it| (it.id, it.pattern.as_str())).collect();
+    assert_eq!(silences, [(1, "wall*")]);
+    let told = |monitor: &Monitor, name| -> Vec<(OutgoingState, u32)> {
+        let notices = monitor.store.notices_of(&Subject::service(name), 9).unwrap();
+        notices.iter().map(|it| (it.state, it.attempts)).collect()
+    };
+    assert_eq!(told(&monitor, "camera"), [(OutgoingState::Waiting, 1), (OutgoingState::Accepted, 1)]);
+    assert_eq!(told(&monitor, "core@2"), [(OutgoingState::Accepted, 1)]);
+    let Some(outgoing) = monitor.alerts.channels_of(&Subject::service("camera")).remove(0).outgoing else {
+        panic!("what could not be delivered is on its way no more")
+    };
+    assert_eq!(outgoing.last_error.unwrap(), "connection refused");
+    assert_eq!(monitor.alerts.instance().len(), 8);
+    monitor.pass(Duration::from_secs(60));
+    monitor.sees("wall", Status::Error);
+    assert_eq!(monitor.alerts.incident_of(&Subject::service("wall")), Some(3));
+}
+
+/// The story goes on, and an operator acts on it.
+fn tell_everything(monitor: &mut Monitor) {
+    tell(monitor);
+    monitor.pass(Duration::from_secs(7));
+    let (until, created) = (monitor.now.wall + SignedDuration::from_hours(24 * 365), monitor.now.wall);
+    let (pattern, reason, author) = ("wall*".to_owned(), "it is rebuilt".to_owned(), "ann".to_owned());
+    monitor.alerts.silence(Silence { id: 0, pattern, until, while_command: None, reason, author, created });
+    monitor.alerts.acknowledge(2, "ann", monitor.now.wall).unwrap();
+    monitor.pass(Duration::from_secs(7));
+    monitor.sees("camera", Status::Healthy);
+}
+
 /// What a program two versions later may have made of it.
 fn grow(dir: &Path) {
     let connection = Connection::open(database(dir)).unwrap();
     let additions = "
         ALTER TABLE transitions ADD COLUMN incident INTEGER;
-        CREATE TABLE outbox (id INTEGER PRIMARY KEY, notice TEXT NOT NULL);
-        INSERT INTO outbox (notice) VALUES ('camera is down');
-        UPDATE meta SET value = '3' WHERE key = 'schema_version';
-        PRAGMA user_version = 3;";
+        ALTER TABLE incidents ADD COLUMN blame TEXT;
+        CREATE TABLE drills (id INTEGER PRIMARY KEY, notice TEXT NOT NULL);
+        INSERT INTO drills (notice) VALUES ('this is a drill');
+        UPDATE meta SET value = '4' WHERE key = 'schema_version';
+        PRAGMA user_version = 4;";
     connection.execute_batch(additions).unwrap();
 }
 
@@ -68,10 +115,14 @@ fn a_newer_database_is_read_and_left_as_it_is() {
     let before = fs::read(database(dir.path())).unwrap();
     let mut monitor = Monitor::start(dir.path());
     assert!(monitor.store.is_read_only() && matches!(monitor.store.keeping, Keeping::Untouched { .. }));
-    let told = "state.db was made by a newer healthcheck (schema 3, this one knows 1): it is watched on without being \
+    let told = "state.db was made by a newer healthcheck (schema 4, this one knows 2): it is watched on without being \
                 kept; update this program";
     assert!(monitor.store.problems()[0].ends_with(told), "{:?}", monitor.store.problems());
     assert_eq!(monitor.state, first.state);
+    let open = |alerts: &Alerts| alerts.open_incidents().cloned().collect::<Vec<_>>();
+    assert_eq!((open(&monitor.alerts), open(&monitor.alerts).len()), (open(&first.alerts), 2));
+    let (ours, theirs) = (monitor.alerts.instance(), first.alerts.instance());
+    assert!(ours != theirs && ours.len() == 8, "what nobody keeps is not numbered as what somebody does");
     assert_eq!(monitor.sees("camera", Status::Healthy), []);
     assert_eq!(monitor.store.last_transitions(&Subject::service("core@2"), 9).unwrap(), story[2..]);
     drop(monitor.store);
