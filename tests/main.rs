@@ -15,3 +15,4 @@ mod outside;
 mod reporter;
 mod snapshot;
 mod support;
+mod telling;

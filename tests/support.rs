@@ -3,6 +3,7 @@
 mod dice;
 mod machine;
 mod monitor;
+pub(crate) mod ntfy;
 mod patience;
 mod process;
 mod systemd;

@@ -1,21 +1,20 @@
 //! How people are told: each channel turns a notice into what its server takes, and says what became of it.
-#![cfg_attr(not(test), expect(dead_code, reason = "the monitor is about to use it"))]
 
-mod command;
-mod discord;
-mod email;
-mod http;
-mod log;
-mod ntfy;
-mod ping;
+pub(crate) mod command;
+pub(crate) mod discord;
+pub(crate) mod email;
+pub(crate) mod http;
+pub(crate) mod log;
+pub(crate) mod ntfy;
+pub(crate) mod ping;
 mod plain;
 mod plain_text;
-mod secret;
-mod slack;
+pub(crate) mod secret;
+pub(crate) mod slack;
 #[cfg(test)]
 mod specimen;
-mod telegram;
-mod webhook;
+pub(crate) mod telegram;
+pub(crate) mod webhook;
 
 use healthcheck_core::alerts::{Notice, Outcome};
 

@@ -1,7 +1,9 @@
 //! The command line.
 
+use crate::commands::drill::Drill;
 use crate::commands::forget::Forget;
 use crate::commands::report::Report;
+use crate::commands::retire::Retire;
 use crate::commands::run::Run;
 use crate::commands::why::Why;
 use crate::config::units;
@@ -86,6 +88,10 @@ pub(crate) enum Command {
     Why(Why),
     /// Let the monitor drop what it knows of a service, which then is no longer expected to report
     Forget(Forget),
+    /// Prove each channel with a notice of nothing, and tell how long it took
+    Drill(Drill),
+    /// Take back the message that tells if this machine is never heard of again
+    Retire(Retire),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

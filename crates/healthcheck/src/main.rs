@@ -22,6 +22,7 @@ use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use cli::{Cli, Command, Common, ConfigCommand, ExitCodes, Format};
 use commands::config::ShowFormat;
+use commands::retire::Retire;
 use commands::running_monitor::{Directories, RunningMonitor};
 use config::{Config, Surroundings};
 use health_reporter::directory::{self, Environment};
@@ -83,17 +84,6 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
             let picture = snapshot(cli, env, &load(&given)?);
             commands::snapshot::show(&picture, cli.common.format, cli.exit_code, env)
         }
-        Some(Command::Why(why)) => {
-            let config = load(&given)?;
-            let (meant, monitor) = watched(cli, env, &config);
-            let chain = why.chain(monitor.as_ref(), &config, &meant.dirs)?;
-            commands::why::show(&chain, cli.common.format, env).map(|()| 0)
-        }
-        Some(Command::Forget(forget)) => {
-            let config = load(&given)?;
-            let (meant, monitor) = watched(cli, env, &config);
-            forget.forget(monitor.as_ref(), &config.state_dir, &meant.dirs).map(|()| 0)
-        }
         Some(Command::Monitor) => {
             let load = || {
                 let config = load(&given)?;
@@ -105,7 +95,27 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
         Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),
         Some(Command::Run(run)) => Ok(exit_byte(run.run(&writers_dir(&cli.common, env, &given)))),
         Some(Command::Config(command)) => configuration(*command, &given, cli.common.format),
+        Some(command) => ask(command, cli, env, &load(&given)?),
     }
+}
+
+/// What is asked of the monitor, where one runs.
+fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyhow::Result<u8> {
+    let (meant, monitor) = watched(cli, env, config);
+    let monitor = monitor.as_ref();
+    match command {
+        Command::Why(why) => {
+            let chain = why.chain(monitor, config, &meant.dirs)?;
+            commands::why::show(&chain, cli.common.format, env)?;
+        }
+        Command::Forget(forget) => forget.forget(monitor, &config.state_dir, &meant.dirs)?,
+        Command::Drill(drill) if !drill.drill(monitor, config, env, cli.common.format)? => {
+            return Ok(UNKNOWN);
+        }
+        Command::Retire(_) => Retire::retire(monitor, config, env)?,
+        _ => {}
+    }
+    Ok(0)
 }
 
 fn configuration(

@@ -3,35 +3,44 @@
 
 mod answers;
 pub(crate) mod control;
+pub(crate) mod dead_man;
 mod desk;
+pub(crate) mod drill;
 mod footprints;
 mod learn;
 mod ledger;
 mod outside;
 mod own;
+mod posts;
 pub(crate) mod published;
 mod resources;
 mod runs;
 mod settings;
+mod telling;
 mod voice;
 
 pub(crate) use settings::Settings;
 
+use crate::commands::telling::channels;
 use crate::commands::units::FoundUnits;
 use crate::sources::alarm::Alarm;
 use crate::sources::kernel::Kernel;
 use crate::state::Store;
 use anyhow::Context;
 use control::Asked;
+use dead_man::DeadMan;
 use desk::Desk;
+use drill::DrillReport;
 use footprints::{Footprints, Taken};
 use health_reporter::clock;
 use health_reporter::directory::Environment;
+use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Kind, Now, Resources, State, Subject, Transition};
 use jiff::Timestamp;
 use ledger::Ledger;
 use outside::{News, Outside};
 use own::Own;
+use posts::{Delivered, Posts};
 use published::{Places, Publication};
 use resources::{Measuring, Numbers};
 use runs::Runs;
@@ -62,11 +71,12 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     crate::sources::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot begin to wait for events: is there a descriptor left?")?;
-    let (store, state, _) = Store::open(&settings.config.state_dir)?;
+    let (store, state, alerts) = Store::open(&settings.config.state_dir)?;
     let ended = LocalSet::new().block_on(&runtime, async {
-        let mut monitor = Monitor::begin(settings, store, state)?;
+        let mut monitor = Monitor::begin(settings, env, store, (state, alerts))?;
         monitor.open_control(env);
         monitor.first_look();
+        monitor.begin_dead_man();
         let why = monitor.go_on(load).await;
         monitor.stop(why);
         Ok(0)
@@ -80,6 +90,13 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
 struct Monitor {
     settings: Settings,
     state: State,
+    alerts: Alerts,
+    /// Somebody may have to be told something by now.
+    is_plan_due: bool,
+    posts: Posts,
+    drill: DrillReport,
+    dead_man: DeadMan,
+    env: Environment,
     boot_id: Option<Arc<str>>,
     desk: Desk,
     runs: Runs,
@@ -105,6 +122,7 @@ struct Inputs {
     alarm: Alarm,
     outside: mpsc::Receiver<News>,
     taken: mpsc::Receiver<Taken>,
+    delivered: mpsc::UnboundedReceiver<Delivered>,
     numbers: mpsc::Receiver<Numbers>,
     _measuring: Option<Measuring>,
     asked: mpsc::Receiver<Asked>,
@@ -128,13 +146,18 @@ enum Event {
     Outside(News),
     Numbers(Numbers),
     Taken(Taken),
+    Delivered(Delivered),
     Asked(Asked),
     Reload,
     Stop(&'static str),
 }
 
 impl Inputs {
-    fn open(outside: mpsc::Receiver<News>, taken: mpsc::Receiver<Taken>) -> anyhow::Result<Self> {
+    fn open(
+        outside: mpsc::Receiver<News>,
+        taken: mpsc::Receiver<Taken>,
+        delivered: mpsc::UnboundedReceiver<Delivered>,
+    ) -> anyhow::Result<Self> {
         let (asking, asked) = mpsc::channel(16);
         let (measured, numbers) = mpsc::channel(1);
         let measuring = Measuring::start(measured);
@@ -146,6 +169,7 @@ impl Inputs {
             alarm: Alarm::new().context("cannot set an alarm: is there a descriptor left?")?,
             outside,
             taken,
+            delivered,
             numbers,
             _measuring: measuring.ok(),
             asked,
@@ -163,11 +187,18 @@ impl Inputs {
 }
 
 impl Monitor {
-    fn begin(settings: Settings, store: Store, state: State) -> anyhow::Result<Self> {
+    fn begin(
+        settings: Settings,
+        env: &Environment,
+        store: Store,
+        kept: (State, Alerts),
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
         let (outside, received) = Outside::new(settings.bus.clone());
         let (footprints, taken) = Footprints::new();
-        let inputs = Inputs::open(received, taken)?;
+        let (mut posts, delivered) = Posts::new();
+        posts.open(channels(&settings.config, env));
+        let inputs = Inputs::open(received, taken, delivered)?;
         let own = Own::reporting(&settings.dirs[0], own::watchdog());
         let desk = Desk::watching(&settings.dirs, settings.file(), Arc::clone(&inputs.bell));
         let runs =
@@ -184,7 +215,13 @@ impl Monitor {
             settled_boottime: Duration::ZERO,
             last_error: None,
             settings,
-            state,
+            state: kept.0,
+            alerts: kept.1,
+            is_plan_due: true,
+            posts,
+            drill: DrillReport::default(),
+            dead_man: DeadMan::default(),
+            env: env.clone(),
             desk,
             runs,
             own,
@@ -217,8 +254,9 @@ impl Monitor {
         self.look_at_everything();
         self.look_for_the_known();
         self.plan();
+        self.agree();
         self.settle();
-        self.ledger.save(&self.state, clock::boottime());
+        self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         self.own.ready();
         self.tell_own_health();
         let more = json!({
@@ -262,6 +300,7 @@ impl Monitor {
             Some(news) = inputs.outside.recv() => Event::Outside(news),
             Some(numbers) = inputs.numbers.recv() => Event::Numbers(numbers),
             Some(taken) = inputs.taken.recv() => Event::Taken(taken),
+            Some(delivered) = inputs.delivered.recv() => Event::Delivered(delivered),
             Some(asked) = inputs.asked.recv() => Event::Asked(asked),
             _ = inputs.hangup.recv() => Event::Reload,
             () = inputs.reload.notified() => Event::Reload,
@@ -277,6 +316,7 @@ impl Monitor {
             Event::Outside(news) => self.learn(news),
             Event::Numbers(numbers) => self.measure(numbers),
             Event::Taken(taken) => self.runs.learn(taken),
+            Event::Delivered(delivered) => self.note_delivered(&delivered),
             Event::Asked(asked) => self.answer(asked),
             Event::Rang | Event::Behind | Event::Reload | Event::Stop(_) => {}
         }
@@ -286,6 +326,7 @@ impl Monitor {
     fn next_boottime(&self) -> Option<Duration> {
         let each = [
             self.state.next_deadline(),
+            self.alerts.next_deadline(),
             self.desk.next_boottime(),
             self.ledger.next_boottime(),
             self.voice.again(clock::boottime()),
@@ -325,8 +366,12 @@ impl Monitor {
             self.look_at_everything();
             self.tell_own_health();
         }
+        if self.alerts.next_deadline().is_some_and(|at| at <= now.boottime) {
+            self.is_plan_due = true;
+            self.look_at_channels();
+        }
         if self.ledger.next_boottime().is_some_and(|at| at <= now.boottime) {
-            self.ledger.save(&self.state, now.boottime);
+            self.ledger.save(&self.state, &mut self.alerts, now.boottime);
         }
     }
 
@@ -342,14 +387,11 @@ impl Monitor {
 
     /// Keeps what changed, and then tells it.
     fn settle(&mut self) {
-        if self.news.is_empty() {
+        if self.news.is_empty() && !self.is_plan_due {
             return;
         }
         let news = std::mem::take(&mut self.news);
-        for kept in self.ledger.keep(&self.state, news, clock::boottime()) {
-            self.voice.transition(kept.id, &kept.transition);
-            self.look_up_end_of(&kept.transition);
-        }
+        self.tell_people(news);
     }
 
     fn reload(&mut self, load: Load<'_>) {
@@ -369,8 +411,9 @@ impl Monitor {
 
     fn stop(mut self, why: &str) {
         self.settle();
-        self.ledger.save(&self.state, clock::boottime());
+        self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         drop(self.inputs.published.take());
+        self.dead_man.stop();
         self.own.stop(why);
         self.voice.say("stopped", Timestamp::now(), json!({ "reason": why }));
     }

@@ -74,6 +74,16 @@ pub(crate) enum NtfyAccess {
     Basic(Login),
 }
 
+impl ChannelSettings {
+    /// How many notices it takes a day, where that is bounded.
+    pub(crate) const fn daily_budget(&self) -> Option<u32> {
+        match self {
+            Self::Ntfy(ntfy) => ntfy.daily_budget,
+            _ => None,
+        }
+    }
+}
+
 impl NtfySettings {
     /// A topic for everybody.
     pub(super) fn of(server: Url, topic: String) -> Self {

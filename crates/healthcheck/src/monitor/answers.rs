@@ -6,7 +6,10 @@ use crate::commands::snapshot::remarks_of;
 use crate::render::why::{self, Chain};
 use crate::render::{Mode, Picture, Source};
 use crate::sources::machine;
+use healthcheck_core::alerts::Outcome;
 use healthcheck_core::{Snapshot, Subject, SubjectView, Transition};
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
 
 /// Transitions that are shown of one subject.
 const LAST: usize = 8;
@@ -16,10 +19,13 @@ impl Monitor {
         let answer = match asked.question {
             Question::Snapshot => Answer::Snapshot(Box::new(self.picture())),
             Question::Why { service } => self.why(&service),
-            Question::Forget { .. } | Question::Reload if !asked.may_change => {
+            question if question.changes() && !asked.may_change => {
                 Answer::refused("only root and the monitor's own user may change anything")
             }
             Question::Forget { service } => self.forget_known(&service),
+            Question::Drill => Answer::Drill(Box::new(self.drill())),
+            Question::Drilled => Answer::Drill(Box::new(self.drill.clone())),
+            Question::Retire => return self.retire(asked.reply),
             Question::Reload => {
                 self.inputs.reload.notify_one();
                 Answer::Done
@@ -27,6 +33,24 @@ impl Monitor {
         };
         // Ten thousand services take their time to be written down. Whoever asked may have gone.
         tokio::task::spawn_blocking(move || asked.reply.send(answer.line()));
+    }
+
+    /// The answer comes from the thread that speaks with the server.
+    fn retire(&self, reply: oneshot::Sender<String>) {
+        if !self.dead_man.is_there() {
+            let _ = reply.send(Answer::Done.line());
+            return;
+        }
+        let (done, outcome) = oneshot::channel();
+        self.dead_man.retire(done);
+        spawn_local(async move {
+            let answer = match outcome.await {
+                Ok(Outcome::Accepted) => Answer::Done,
+                Ok(outcome) => Answer::refused(outcome.error().unwrap_or_default()),
+                Err(_) => Answer::refused("the dead-man's switch ended"),
+            };
+            let _ = reply.send(answer.line());
+        });
     }
 
     /// Everything that is known, at this instant.
@@ -69,7 +93,8 @@ impl Monitor {
         self.desk.forget(name);
         self.look_at_everything();
         // What was answered is not taken back by a sudden end.
-        self.ledger.save(&self.state, self.now().boottime);
+        let boottime = self.now().boottime;
+        self.ledger.save(&self.state, &mut self.alerts, boottime);
         Answer::Done
     }
 
@@ -80,6 +105,12 @@ impl Monitor {
         own.tell("reports", self.desk.problems().first().map(String::as_str), &watched);
         own.tell("processes", self.runs.problem(), "their ends are waited for");
         own.tell("state_db", self.ledger.problem().as_deref(), "kept");
+        for (channel, problem) in self.alerts.channel_problems() {
+            own.tell(&format!("channel_{channel}"), problem, "works");
+        }
+        if self.dead_man.is_there() {
+            own.tell("dead_man", self.dead_man.problem().as_deref(), "the message waits");
+        }
         own.tell("stdout", self.voice.problem().as_deref(), "read");
         if self.settings.bus.is_some() {
             own.tell("systemd", self.units_problem.as_deref(), "followed");

@@ -10,6 +10,7 @@ mod tests;
 
 pub(crate) use door::serve;
 
+use super::drill::DrillReport;
 use crate::render::Picture;
 use crate::render::why::Chain;
 use rustix::fd::OwnedFd;
@@ -41,6 +42,12 @@ pub(crate) enum Question {
     Forget { service: String },
     /// To read its configuration again.
     Reload,
+    /// To send a notice of nothing through each channel.
+    Drill,
+    /// What became of that.
+    Drilled,
+    /// To take the dead-man's message back.
+    Retire,
 }
 
 /// What it answers.
@@ -49,6 +56,7 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Snapshot(Box<Picture>),
     Why(Box<Chain>),
+    Drill(Box<DrillReport>),
     /// What was asked for is done.
     Done,
     /// There is nothing of this name; these are there.
@@ -75,8 +83,8 @@ pub(crate) struct Asked {
 impl Question {
     pub(crate) const fn changes(&self) -> bool {
         match self {
-            Self::Snapshot | Self::Why { .. } => false,
-            Self::Forget { .. } | Self::Reload => true,
+            Self::Snapshot | Self::Why { .. } | Self::Drilled => false,
+            Self::Forget { .. } | Self::Reload | Self::Drill | Self::Retire => true,
         }
     }
 

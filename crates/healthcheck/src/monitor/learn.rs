@@ -189,6 +189,7 @@ impl Monitor {
         let was_known = self.state.forget(subject);
         if was_known {
             self.ledger.touch(subject.clone(), clock::boottime());
+            self.agree();
         }
         was_known
     }
@@ -237,6 +238,7 @@ impl Monitor {
         self.observe(observation);
         self.settle();
         if let Some(kept) = self.ledger.amended(&self.state, &subject, clock::boottime()) {
+            self.note_again(&kept.transition);
             self.voice.evidence(self.now().wall, kept.id, &kept.transition);
         }
     }
@@ -317,6 +319,7 @@ impl Monitor {
     pub(super) fn go_on_with(&mut self, settings: Settings) {
         info!("the configuration was read again: {}", settings.config.source);
         let former = std::mem::replace(&mut self.settings, settings);
+        self.reopen_channels(&former);
         if former.dirs != self.settings.dirs {
             self.desk = super::Desk::watching(
                 &self.settings.dirs,

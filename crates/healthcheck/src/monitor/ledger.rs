@@ -1,7 +1,7 @@
 //! What is to be kept: a transition is kept before it is told, everything else soon.
 
 use crate::state::{Effects, Store, StoreError};
-use healthcheck_core::alerts::{Alerts, Changes};
+use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Gap, State, Subject, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,6 +81,7 @@ impl Ledger {
     pub(super) fn keep(
         &mut self,
         state: &State,
+        alerts: &mut Alerts,
         transitions: Vec<Transition>,
         boottime: Duration,
     ) -> Vec<Kept> {
@@ -89,7 +90,7 @@ impl Ledger {
         let before = self.unkept.len();
         self.unkept.extend(transitions);
         let touched = if before == 0 { subjects } else { self.dirty.clone() };
-        let ids = self.commit(state, &touched, boottime);
+        let ids = self.commit(state, alerts, &touched, boottime);
         let news = match &ids {
             Some(_) => self.unkept.drain(..).skip(before).collect(),
             None => self.unkept[before..].to_vec(),
@@ -112,11 +113,11 @@ impl Ledger {
     }
 
     /// Keeps everything that is due.
-    pub(super) fn save(&mut self, state: &State, boottime: Duration) {
+    pub(super) fn save(&mut self, state: &State, alerts: &mut Alerts, boottime: Duration) {
         let all = std::mem::take(&mut self.dirty);
         self.open.retain(|_, open| open.until_boottime > boottime);
         self.save_at_boottime = None;
-        if self.commit(state, &all, boottime).is_some() {
+        if self.commit(state, alerts, &all, boottime).is_some() {
             self.unkept.clear();
         } else {
             self.dirty.extend(all);
@@ -127,6 +128,7 @@ impl Ledger {
     fn commit(
         &mut self,
         state: &State,
+        alerts: &mut Alerts,
         subjects: &BTreeSet<Subject>,
         boottime: Duration,
     ) -> Option<Vec<i64>> {
@@ -136,10 +138,11 @@ impl Ledger {
             records: subjects.iter().map(|subject| (subject, state.record(subject))).collect(),
             transitions: &self.unkept,
             gap: self.gap.as_ref(),
-            alerts: &Changes::default(),
+            alerts: &alerts.changes(),
         };
-        match put(&mut self.store, state, &effects) {
+        match put(&mut self.store, (state, alerts), &effects) {
             Ok(ids) => {
+                alerts.kept();
                 self.gap = None;
                 self.dirty.retain(|subject| !subjects.contains(subject));
                 if self.problem.take().is_some() {
@@ -188,12 +191,12 @@ impl Ledger {
 }
 
 /// A database that was begun anew is told everything first. What no decision was made of may be lost with the power.
-fn put(store: &mut Store, state: &State, effects: &Effects<'_>) -> Result<Vec<i64>, StoreError> {
-    let is_decision = !effects.transitions.is_empty() || effects.gap.is_some();
+fn put(store: &mut Store, known: (&State, &Alerts), effects: &Effects<'_>) -> Result<Vec<i64>, StoreError> {
+    let is_decision = !effects.transitions.is_empty() || effects.gap.is_some() || !effects.alerts.is_empty();
     let commit = if is_decision { Store::commit } else { Store::commit_unsynced };
     match commit(store, effects) {
         Err(error) if error.wants_everything() => {
-            store.rewrite(state, &Alerts::default()).and_then(|()| commit(store, effects))
+            store.rewrite(known.0, known.1).and_then(|()| commit(store, effects))
         }
         kept => kept,
     }

@@ -1,11 +1,12 @@
 //! What the monitor works by: the configuration in its own terms.
 
 use super::outside::Planned;
-use crate::commands::{looks, snapshot, units};
+use crate::commands::{looks, snapshot, telling, units};
 use crate::config::{Config, Source};
 use crate::sources::looks::Ask;
 use crate::sources::systemd::Bus;
-use healthcheck_core::{Kind, Policy, Subject};
+use healthcheck_core::alerts::{Rules, World};
+use healthcheck_core::{Kind, Now, Policy, State, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub(crate) struct Settings {
     pub(super) config: Config,
     pub(super) dirs: Vec<PathBuf>,
     pub(super) policy: Policy,
+    pub(super) rules: Rules,
     pub(super) bus: Option<Bus>,
     pub(super) planned: Vec<Planned>,
     pauses: BTreeMap<Subject, Pauses>,
@@ -44,11 +46,17 @@ impl Settings {
         Self {
             planned: planned.collect(),
             policy: snapshot::policy(&config, false),
+            rules: telling::rules(&config),
             bus: units::bus(&config),
             pauses,
             dirs,
             config,
         }
+    }
+
+    /// What a decision is made of.
+    pub(super) const fn world<'a>(&'a self, state: &'a State, now: &'a Now) -> World<'a> {
+        World { state, policy: &self.policy, rules: &self.rules, now }
     }
 
     /// Whether nothing is to change.

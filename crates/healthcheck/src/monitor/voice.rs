@@ -1,5 +1,7 @@
 //! What the monitor says on its standard output: one JSON object a line. Whoever does not read it holds up nobody.
 
+use super::posts::Delivered;
+use healthcheck_core::alerts::Notice;
 use healthcheck_core::{Gap, Transition};
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -88,6 +90,35 @@ impl<W: AsFd> Voice<W> {
             flapping: transition.is_flapping,
         };
         self.line(serde_json::to_vec(&told).unwrap_or_default());
+    }
+
+    /// Somebody is to be told.
+    pub(super) fn notice(&mut self, notice: &Notice) {
+        let subjects: Vec<&str> = notice.items.iter().map(|item| &*item.subject.name).collect();
+        let more = json!({
+            "id": notice.id,
+            "channel": notice.channel,
+            "incident": notice.incident,
+            "reason": notice.reason,
+            "status": notice.status.as_str(),
+            "subjects": subjects,
+            "title": notice.title,
+            "text": notice.text,
+        });
+        self.say("notice", notice.at, more);
+    }
+
+    /// How an attempt to tell somebody ended.
+    pub(super) fn delivery(&mut self, at: Timestamp, delivered: &Delivered) {
+        let more = json!({
+            "channel": delivered.channel,
+            "notice": delivered.notice,
+            "outcome": delivered.outcome.as_str(),
+            "attempt": delivered.attempt,
+            "took_ms": delivered.took.as_secs_f64() * 1e3,
+            "error": delivered.outcome.error(),
+        });
+        self.say("delivery", at, more);
     }
 
     /// Time in which nobody looked.

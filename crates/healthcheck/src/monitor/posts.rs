@@ -1,0 +1,100 @@
+//! Who sends notices: one thread a channel, so that no channel waits for another, and the loop that judges for none.
+
+use crate::channels::Channel;
+use crate::commands::telling::STDOUT;
+use healthcheck_core::alerts::{Notice, Outcome};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self as jobs, Sender};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How an attempt to deliver a notice ended.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) channel: String,
+    pub(super) notice: String,
+    pub(super) attempt: u32,
+    pub(super) outcome: Outcome,
+    /// How long it waited for the channel.
+    pub(super) waited: Duration,
+    /// How long the channel took.
+    pub(super) took: Duration,
+}
+
+/// A notice to be sent.
+struct Job {
+    notice: Notice,
+    attempt: u32,
+    handed: Instant,
+}
+
+/// The channels, each with its thread once there is something to send.
+pub(super) struct Posts {
+    posts: BTreeMap<String, Post>,
+    delivered: mpsc::UnboundedSender<Delivered>,
+}
+
+struct Post {
+    /// What has not begun to send yet.
+    idle: Option<Box<dyn Channel>>,
+    jobs: Option<Sender<Job>>,
+}
+
+impl Posts {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Delivered>) {
+        let (delivered, received) = mpsc::unbounded_channel();
+        (Self { posts: BTreeMap::new(), delivered }, received)
+    }
+
+    /// Sends through these from now on. What another one is just sending is still finished.
+    pub(super) fn open(&mut self, channels: BTreeMap<String, Box<dyn Channel>>) {
+        let post = |channel| Post { idle: Some(channel), jobs: None };
+        self.posts = channels.into_iter().map(|(name, channel)| (name, post(channel))).collect();
+    }
+
+    /// Tries to deliver a notice; how that ends is heard of in any case.
+    pub(super) fn send(&mut self, notice: Notice, attempt: u32) {
+        let (channel, id) = (notice.channel.clone(), notice.id.clone());
+        let outcome = match self.hand_over(Job { notice, attempt, handed: Instant::now() }) {
+            Ok(()) => return,
+            // The notice is on the standard output already.
+            Err(_) if channel == STDOUT => Outcome::Accepted,
+            Err(error) => Outcome::Failed { error, retry_after: None },
+        };
+        let delivered =
+            Delivered { channel, notice: id, attempt, outcome, waited: Duration::ZERO, took: Duration::ZERO };
+        // Whoever listens ends after us.
+        let _ = self.delivered.send(delivered);
+    }
+
+    fn hand_over(&mut self, job: Job) -> Result<(), String> {
+        let name = job.notice.channel.clone();
+        let post = self.posts.get_mut(&name).ok_or("there is no such channel any more")?;
+        if let Some(channel) = post.idle.take() {
+            post.jobs = Some(begin(name, channel, self.delivered.clone())?);
+        }
+        let jobs = post.jobs.as_ref().ok_or("no thread could be started for it")?;
+        jobs.send(job).map_err(|_| "its thread ended".to_owned())
+    }
+}
+
+fn begin(
+    name: String,
+    mut channel: Box<dyn Channel>,
+    delivered: mpsc::UnboundedSender<Delivered>,
+) -> Result<Sender<Job>, String> {
+    let (jobs, received) = jobs::channel::<Job>();
+    let work = move || {
+        for Job { notice, attempt, handed } in received {
+            let (began, waited) = (Instant::now(), handed.elapsed());
+            let outcome = channel.send(&notice);
+            let (channel, notice, took) = (name.clone(), notice.id, began.elapsed());
+            if delivered.send(Delivered { channel, notice, attempt, outcome, waited, took }).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = Builder::new().name("channel".to_owned()).spawn(work);
+    thread.map(|_| jobs).map_err(|error| format!("no thread could be started for it: {error}"))
+}

@@ -1,0 +1,108 @@
+//! From transitions to people: what is decided is kept with what it follows from, and only then told.
+
+use super::dead_man::DeadMan;
+use super::posts::Delivered;
+use super::{Monitor, Settings};
+use crate::commands::telling::{channels, switch};
+use health_reporter::clock;
+use healthcheck_core::alerts::Notice;
+use healthcheck_core::{Delivery, Facts, Kind, Observation, ProbeFacts, Subject, Transition};
+use std::time::Duration;
+
+impl Monitor {
+    /// Takes in what changed, decides who is to be told, keeps both together, and then says and sends it.
+    pub(super) fn tell_people(&mut self, news: Vec<Transition>) {
+        let notices = self.decide(&news);
+        let boottime = clock::boottime();
+        for kept in self.ledger.keep(&self.state, &mut self.alerts, news, boottime) {
+            self.voice.transition(kept.id, &kept.transition);
+            self.look_up_end_of(&kept.transition);
+        }
+        notices.iter().for_each(|notice| self.voice.notice(notice));
+        for (notice, attempt) in self.alerts.take_due() {
+            self.posts.send(notice, attempt);
+        }
+    }
+
+    fn decide(&mut self, news: &[Transition]) -> Vec<Notice> {
+        self.is_plan_due = false;
+        let now = self.now();
+        let world = self.settings.world(&self.state, &now);
+        news.iter().for_each(|transition| self.alerts.note(transition, &world));
+        self.alerts.plan(&world)
+    }
+
+    /// What was told and what is known are brought into agreement, after either may have been lost or changed.
+    pub(super) fn agree(&mut self) {
+        let now = self.now();
+        let world = self.settings.world(&self.state, &now);
+        self.alerts.agree(&world);
+        self.is_plan_due = true;
+    }
+
+    /// Whoever changed how people are told may have mended what did not work.
+    pub(super) fn reopen_channels(&mut self, former: &Settings) {
+        if former.config.channels != self.settings.config.channels {
+            self.posts.open(channels(&self.settings.config, &self.env));
+        }
+        if former.config.dead_man != self.settings.config.dead_man {
+            self.begin_dead_man();
+        }
+        let gone: Vec<Subject> = self
+            .state
+            .subjects(Kind::Channel)
+            .filter(|subject| !self.settings.rules.channels.contains_key(&*subject.name))
+            .cloned()
+            .collect();
+        for subject in &gone {
+            self.forget(subject);
+        }
+        let now = self.now();
+        self.alerts.give_another_chance(&now);
+        self.is_plan_due = true;
+    }
+
+    /// Begins to move the dead-man's message on.
+    pub(super) fn begin_dead_man(&mut self) {
+        let sequence = format!("{}-alive", self.alerts.instance());
+        self.dead_man = DeadMan::begin(switch(&self.settings.config, &self.env, sequence));
+    }
+
+    /// More became known of what was told: who is told from now on is told that.
+    pub(super) fn note_again(&mut self, transition: &Transition) {
+        let now = self.now();
+        let world = self.settings.world(&self.state, &now);
+        self.alerts.note(transition, &world);
+    }
+
+    /// Keeps how an attempt ended, and says it.
+    pub(super) fn note_delivered(&mut self, delivered: &Delivered) {
+        let now = self.now();
+        if self.note_drilled(delivered) {
+            return self.voice.delivery(now.wall, delivered);
+        }
+        let world = self.settings.world(&self.state, &now);
+        self.alerts.delivered(&delivered.channel, &delivered.notice, &delivered.outcome, &world);
+        self.is_plan_due = true;
+        self.look_at_channels();
+        self.settle();
+        self.voice.delivery(now.wall, delivered);
+    }
+
+    /// A channel that failed for good is bad, as anything else is.
+    pub(super) fn look_at_channels(&mut self) {
+        let changed: Vec<(Subject, Option<String>)> = self
+            .alerts
+            .channel_problems()
+            .map(|(name, problem)| (Subject::new(Kind::Channel, name), problem.map(str::to_owned)))
+            .filter(|(subject, problem)| {
+                let is_bad = self.state.verdict(subject).is_some_and(|verdict| verdict.status.is_bad());
+                is_bad != problem.is_some()
+            })
+            .collect();
+        for (subject, problem) in changed {
+            let outcome = Ok(Facts::Probe(ProbeFacts::Delivery(Delivery { problem })));
+            self.observe(Observation { subject, outcome, took: Duration::ZERO });
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Who tells that this machine is gone: a message that waits at the server.
+
+use crate::support::Machine;
+use crate::support::ntfy::{Ntfy, Received};
+use std::time::Duration;
+
+#[test]
+fn a_message_waits_while_the_monitor_lives_and_longer_after_a_stop_and_retire_takes_it_back() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    machine.configures(&ntfy.channel("phone"));
+    let mut monitor = machine.monitors();
+    let waits = ntfy.next("a message that waits", Duration::from_secs(90), Received::is_scheduled);
+    assert!(waits.text("message").contains("no sign of life"), "{waits:?}");
+    assert_eq!(waits.body["delay"], "3600s");
+    assert!(monitor.stop() < Duration::from_secs(1));
+    let longer = ntfy.next("it to wait longer", Duration::from_secs(1), Received::is_scheduled);
+    assert_eq!(longer.text("sequence_id"), waits.text("sequence_id"));
+    assert!(longer.text("message").contains("has not come back"), "{longer:?}");
+    let retired = machine.run(&["retire"]);
+    assert_eq!(retired.code, 0, "{retired:?}");
+    let back = ntfy.next("it to be taken back", Duration::from_secs(1), |it| it.method == "DELETE");
+    assert_eq!(back.path, format!("/phone/{}", waits.text("sequence_id")));
+    assert!(ntfy.messages().is_empty());
+}

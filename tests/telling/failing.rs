@@ -1,0 +1,100 @@
+//! Channels that fail: nothing is lost, nothing is told twice, and nobody else is held up.
+
+use super::arrival::{AT_ONCE, sleeper, starts};
+use crate::support::ntfy::{Mode, Ntfy};
+use crate::support::{Machine, beat_of, eventually};
+use serde_json::Value;
+use std::time::Duration;
+
+fn is_delivery(event: &Value, outcome: &str) -> bool {
+    event["type"] == "delivery" && event["outcome"] == outcome
+}
+
+#[test]
+fn f15_f27_what_failed_on_every_channel_is_told_when_they_work_again() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    machine.configures(&format!("{}{}{AT_ONCE}", ntfy.channel("one"), ntfy.channel("two")));
+    ntfy.does(Mode::Answers("500 Internal Server Error"));
+    let monitor = machine.monitors();
+    starts(&machine, &monitor, "camera").kill();
+    for _ in 0..2 {
+        monitor.event("an attempt that failed", |event| is_delivery(event, "failed"));
+    }
+    // Another monitor knows what was not told.
+    drop(monitor.killed());
+    let monitor = machine.monitors();
+    assert!(ntfy.messages().is_empty());
+    ntfy.does(Mode::Accepts);
+    let told = [ntfy.message(&["camera is down"]), ntfy.message(&["camera is down"])];
+    assert_ne!(told[0].text("topic"), told[1].text("topic"));
+    for _ in 0..2 {
+        monitor.event("its acceptance", |event| is_delivery(event, "accepted"));
+    }
+    drop(monitor.killed());
+    let monitor = machine.monitors();
+    starts(&machine, &monitor, "audio").kill();
+    ntfy.message(&["audio is down"]);
+    let camera = ntfy.messages().iter().filter(|it| it.words().contains("camera is down")).count();
+    assert_eq!(camera, 2, "{:#?}", ntfy.messages());
+}
+
+#[test]
+fn what_began_and_ended_while_nothing_could_be_sent_is_one_message() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    machine.configures(&format!("{}{AT_ONCE}", ntfy.channel("phone")));
+    ntfy.does(Mode::Answers("503 Service Unavailable"));
+    let monitor = machine.monitors();
+    starts(&machine, &monitor, "camera").kill();
+    monitor.event("an attempt that failed", |event| is_delivery(event, "failed"));
+    let again = sleeper(&machine);
+    machine.reports("camera", &beat_of(again.pid()));
+    monitor.transition("camera", "healthy", "self_reported");
+    ntfy.does(Mode::Accepts);
+    let told = ntfy.message(&["camera was down and is back"]);
+    monitor.event("its acceptance", |event| is_delivery(event, "accepted"));
+    assert_eq!(ntfy.messages().len(), 1, "{told:?}");
+}
+
+#[test]
+fn a_lost_answer_is_tried_again_with_the_same_key() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    machine.configures(&format!("{}{AT_ONCE}", ntfy.channel("phone")));
+    ntfy.does(Mode::LosesTheAnswer);
+    let monitor = machine.monitors();
+    starts(&machine, &monitor, "camera").kill();
+    let first = ntfy.message(&["camera is down"]);
+    ntfy.does(Mode::Accepts);
+    let second = ntfy.message(&["camera is down"]);
+    assert_eq!(first.text("sequence_id"), second.text("sequence_id"));
+    let accepted = monitor.event("its acceptance", |event| is_delivery(event, "accepted"));
+    assert_eq!(accepted["attempt"], 2);
+}
+
+#[test]
+fn f27_a_channel_that_refuses_is_told_through_the_others() {
+    let (machine, good, bad) = (Machine::new(), Ntfy::new(), Ntfy::new());
+    machine.configures(&format!("{}{}{AT_ONCE}", good.channel("good"), bad.channel("bad")));
+    bad.does(Mode::Answers("403 Forbidden"));
+    let monitor = machine.monitors();
+    starts(&machine, &monitor, "camera").kill();
+    good.message(&["camera is down"]);
+    good.message(&["channel bad is down"]);
+    let verdict = monitor.transition("bad", "error", "probe_failed");
+    assert_eq!(verdict["kind"], "channel");
+    assert!(bad.messages().is_empty() && bad.refused() == 1);
+}
+
+#[test]
+fn who_hangs_holds_up_nobody() {
+    let (machine, quick, stuck) = (Machine::new(), Ntfy::new(), Ntfy::new());
+    stuck.does(Mode::Hangs);
+    let hung: String = (0..5).map(|number| stuck.channel(&format!("stuck{number}"))).collect();
+    machine.configures(&format!("{}{hung}{AT_ONCE}", quick.channel("quick")));
+    let monitor = machine.monitors();
+    for name in ["camera", "audio", "display"] {
+        starts(&machine, &monitor, name).kill();
+        monitor.transition(name, "error", "crashed");
+        quick.message_within(&[&format!("{name} is down")], Duration::from_secs(2));
+    }
+    eventually("each hung channel to be tried", || (stuck.refused() >= 5).then_some(()));
+}
