@@ -51,7 +51,7 @@ fn the_core_is_pure() {
         "tokio",
         "RandomState",
         "HashMap",
-        "clock::",
+        "reporter::clock",
     ];
     let core = sources(&root().join("crates/healthcheck-core/src"));
     assert!(core.len() > 10, "the core is elsewhere");

@@ -70,7 +70,7 @@ impl Town {
             self.go_on();
             sleep(Duration::from_millis(self.dice.below(20)));
             let cost = monitor.cost();
-            most.resident_bytes = most.resident_bytes.max(cost.resident_bytes);
+            most.own_bytes = most.own_bytes.max(cost.own_bytes);
             most.descriptors = most.descriptors.max(cost.descriptors);
             most.cpu = cost.cpu;
         }
@@ -98,14 +98,14 @@ fn what_it_takes_does_not_grow() {
         "within {time:?}, {transitions} transitions and {} questions: {:.1} MiB and {} descriptors at most in the \
          first third, {:.1} MiB and {} in the last; {:?} of a processor",
         town.asked,
-        early.resident_bytes as f64 / MIB as f64,
+        early.own_bytes as f64 / MIB as f64,
         early.descriptors,
-        late.resident_bytes as f64 / MIB as f64,
+        late.own_bytes as f64 / MIB as f64,
         late.descriptors,
         late.cpu
     );
     assert!(transitions > 20 && town.asked > 0, "nothing happened");
     assert!(late.descriptors <= early.descriptors + 4, "{early:?} {late:?}");
-    assert!(late.resident_bytes <= early.resident_bytes + 4 * MIB, "{early:?} {late:?}");
+    assert!(late.own_bytes <= early.own_bytes + 4 * MIB, "{early:?} {late:?}");
     assert!(monitor.stop() < Duration::from_secs(1));
 }

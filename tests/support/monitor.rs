@@ -15,7 +15,7 @@ pub(crate) struct Monitor {
 /// What a process takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
-    pub(crate) resident_bytes: u64,
+    pub(crate) own_bytes: u64,
     pub(crate) descriptors: usize,
     pub(crate) cpu: Duration,
 }
@@ -25,12 +25,13 @@ impl Cost {
     pub(crate) fn of(pid: u32) -> Self {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
         let (status, stat) = (read("status"), read("stat"));
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        // How much of the program itself is in memory is up to the machine.
+        let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let kib: u64 = own.trim().trim_end_matches(" kB").parse().unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
         Self {
-            resident_bytes: kib * 1024,
+            own_bytes: kib * 1024,
             descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
             cpu: Duration::from_millis(ticks * 10),
         }
