@@ -4,3 +4,4 @@ mod arrival;
 mod dead_man;
 mod drill;
 mod failing;
+mod phone;
