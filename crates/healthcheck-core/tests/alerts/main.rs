@@ -1,0 +1,14 @@
+//! Who is told what: each rule by itself, random worlds, and every interleaving of a small one.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test, its helpers included")]
+
+mod exhaustive;
+mod host;
+mod invariants;
+mod problems;
+#[path = "../simulator/random.rs"]
+mod random;
+mod script;
+mod server;
+mod simulator;
+mod store;
