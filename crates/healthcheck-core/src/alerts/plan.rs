@@ -206,7 +206,9 @@ impl Alerts {
         self.head.reboot.as_ref().filter(|_| desk.head.is_reboot_due)?;
         let (host, nobody) = (Subject::new(Kind::Host, &world.rules.host), Told::default());
         let held = self.case(name, &host, &nobody, world)?.opening(Status::Warning);
-        Some(held.and_then(|(_, until)| until).unwrap_or(self.head.clock.at))
+        // Who has not come back is known when the grace is over, and goes with it.
+        let gathered = (world.rules.grace + world.rules.group_wait).saturating_sub(world.now.boottime);
+        Some(held.and_then(|(_, until)| until).unwrap_or_default().max(self.head.clock.at + gathered))
     }
 
     /// Keeps why something is not told, where that is news, and when it is to be asked again.

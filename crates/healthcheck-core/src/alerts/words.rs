@@ -1,17 +1,23 @@
-//! What a notice says, in words: the host first, then what matters.
+//! What a notice says, in words: the host first, then what matters, short enough for a phone.
 
 use super::{Item, Notice, NoticeReason, Reboot};
 use crate::{Kind, wording};
 use health_reporter::Status;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::fmt::Write;
 use std::time::Duration;
 
-/// Names in a title.
+/// Names of one kind of news in a title.
 const MAX_NAMED: usize = 3;
-/// Lines of a text.
-const MAX_LINES: usize = 100;
+/// Beyond so many, subjects are only named.
+const MAX_LINES: usize = 10;
+/// Names that are told.
+const MAX_NAMES: usize = 500;
+/// Bytes of what was the matter with what is over.
+const MAX_WAS_BYTES: usize = 100;
+
+/// How long something lasts is not worth a word before.
+const TOLD_FROM: Duration = Duration::from_secs(60);
 
 /// Writes title and text.
 pub(super) fn write(notice: &mut Notice) {
@@ -20,117 +26,224 @@ pub(super) fn write(notice: &mut Notice) {
 }
 
 fn title(notice: &Notice) -> String {
-    let (host, items) = (&notice.host, &notice.items);
-    if let Some(reboot) = items.iter().find(|item| item.reason == NoticeReason::Rebooted) {
-        let worse = items.len() - 1;
-        let more = if worse == 0 { String::new() } else { format!(", {worse} not well") };
-        return format!("{host} {}{more}", if reboot.until.is_some() { "is back" } else { "restarted" });
-    }
-    let (bad, over): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|it| it.status > Status::Unknown);
-    match (&bad[..], &over[..]) {
-        ([one], []) | ([], [one]) => format!("{host}: {} {}", name(one), state(one)),
-        ([], [first, ..]) if over.iter().all(|item| item.reason == first.reason) => {
-            format!("{host}: {} {}", names(&over), plural(state(first)))
-        }
-        ([], _) => format!("{host}: {} {}", names(&over), "are back"),
-        (_, []) => format!("{host}: {} {}", names(&bad), common(&bad)),
-        _ => format!("{host}: {} {}; {} back", names(&bad), common(&bad), over.len()),
+    let (reboot, items): (Vec<&Item>, Vec<&Item>) =
+        notice.items.iter().partition(|item| item.reason == NoticeReason::Rebooted);
+    let news: Vec<String> = groups(&items).iter().map(|group| group.in_short()).collect();
+    match (reboot.first(), news.is_empty()) {
+        (Some(reboot), true) => format!("{} {}", notice.host, happened(&reboot.message)),
+        (Some(reboot), _) => format!("{} {}; {}", notice.host, happened(&reboot.message), news.join("; ")),
+        (None, _) => format!("{}: {}", notice.host, news.join("; ")),
     }
 }
 
+/// What happened to the machine, without how it is now.
+fn happened(message: &str) -> &str {
+    message.split_once(", away").map_or(message, |(what, _)| what)
+}
+
 fn text(notice: &Notice) -> String {
-    let mut lines: Vec<String> = notice.items.iter().map(|item| line(item, notice.at)).collect();
-    if let Some(first) = lines.first_mut() {
-        let host = &notice.host;
-        let is_reboot = notice.items.first().is_some_and(|item| item.reason == NoticeReason::Rebooted);
-        *first = if is_reboot { format!("{host} {first}") } else { format!("{host}: {first}") };
+    let mut lines: Vec<String> = Vec::new();
+    let reboot = notice.items.iter().find(|item| item.reason == NoticeReason::Rebooted);
+    lines.extend(reboot.map(|reboot| format!("{} {}", notice.host, reboot.message)));
+    let items: Vec<&Item> = notice.items.iter().filter(|it| it.reason != NoticeReason::Rebooted).collect();
+    match (&items[..], reboot) {
+        ([one], None) => lines.push(format!("{}: {}", notice.host, line(one, notice.at))),
+        (_, None) => lines.push(notice.title.clone()),
+        _ => {}
     }
-    lines.extend(notice.still_bad.iter().map(|item| format!("still: {}", line(item, notice.at))));
-    let more = lines.len().saturating_sub(MAX_LINES);
-    lines.truncate(MAX_LINES);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
+    if !lines.is_empty() && (items.len() > 1 || reboot.is_some()) {
+        lines.extend(several(&items, notice.at));
     }
+    lines.extend(several(&notice.still_bad.iter().collect::<Vec<_>>(), notice.at));
     lines.join("\n")
+}
+
+/// A line for each of a few, and only the names of many.
+fn several(items: &[&Item], at: Timestamp) -> Vec<String> {
+    if items.len() <= MAX_LINES {
+        return items.iter().map(|item| line(item, at)).collect();
+    }
+    groups(items).iter().map(Group::in_full).collect()
+}
+
+/// Subjects of which the same is told, the worst first.
+struct Group<'a> {
+    state: &'static str,
+    items: Vec<&'a Item>,
+}
+
+fn groups<'a>(items: &[&'a Item]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for item in items {
+        match groups.iter_mut().find(|group| group.state == state(item)) {
+            Some(group) => group.items.push(item),
+            None => groups.push(Group { state: state(item), items: vec![item] }),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.items[0].status));
+    groups
+}
+
+impl Group<'_> {
+    fn in_short(&self) -> String {
+        let names = self.names(MAX_NAMED);
+        match self.items[..] {
+            [one] => format!("{names} {}{}", self.state, times(one)),
+            _ => format!("{names} {}", plural(self.state)),
+        }
+    }
+
+    fn in_full(&self) -> String {
+        format!("{} {}", self.names(MAX_NAMES), plural(self.state))
+    }
+
+    fn names(&self, limit: usize) -> String {
+        let mut names: Vec<String> = self.items.iter().take(limit).map(|item| name(item)).collect();
+        let more = self.items.len() - names.len();
+        let last = if more > 0 { Some(format!("{more} more")) } else { names.pop() };
+        match last {
+            Some(last) if names.is_empty() => last,
+            Some(last) => format!("{} and {last}", names.join(", ")),
+            None => String::new(),
+        }
+    }
 }
 
 /// One subject in one line.
 fn line(item: &Item, at: Timestamp) -> String {
-    if item.reason == NoticeReason::Rebooted {
-        return item.message.clone();
-    }
-    let mut line = format!("{} {}", name(item), state(item));
-    let lasted = item.until.map(|until| elapsed(item.since, until));
-    match (item.reason, lasted) {
-        (NoticeReason::Healed, Some(lasted)) => {
-            let _ = write!(line, " after {}{}", wording::duration(lasted), times(item));
+    let (name, state) = (name(item), state(item));
+    let matter = match item.status {
+        Status::Healthy => over(item),
+        _ => matter(item, at),
+    };
+    let affected = match &item.affected[..] {
+        [] => String::new(),
+        affected => format!("; also affected: {}", affected.join(", ")),
+    };
+    format!("{name} {state}{matter}{affected}")
+}
+
+/// What is the matter, and since when, said once.
+fn matter(item: &Item, at: Timestamp) -> String {
+    let (message, lasts) =
+        (wording::line(&item.message, wording::MAX_MESSAGE_BYTES), elapsed(item.since, at));
+    let age = wording::duration(Duration::from_secs(lasts.as_secs()));
+    let is_new = lasts < Duration::from_secs(1);
+    match (item.reason, without_beat(&message)) {
+        (NoticeReason::Reminder, (what, rest)) => {
+            format!(" after {age}{}", clause(&format!("{what}{}", rest.unwrap_or_default())))
         }
-        (_, Some(lasted)) if item.status == Status::Healthy => {
-            let _ = write!(line, " after {}", wording::duration(lasted));
+        (_, (what, Some(rest))) if is_new => format!("{}{rest}", clause(what)),
+        (_, (what, Some(rest))) => format!("{} {age} ago{rest}", clause(what)),
+        (NoticeReason::Worse, _) if item.was == Status::Warning => {
+            format!("{}, after {age} with a warning", clause(&message))
         }
-        _ => {}
+        (NoticeReason::Worse | NoticeReason::Better, _) => clause(&message),
+        _ if lasts < TOLD_FROM || message.contains(" ago") || message.contains(", for ") => clause(&message),
+        _ => format!("{}, for {age}", clause(&message)),
     }
-    if !item.message.is_empty() {
-        let was = if item.status == Status::Healthy { " (was: " } else { ": " };
-        let end = if item.status == Status::Healthy { ")" } else { "" };
-        let _ = write!(line, "{was}{}{end}", wording::line(&item.message, wording::MAX_MESSAGE_BYTES));
-    }
-    if item.status > Status::Unknown {
-        let _ = write!(line, ", since {}", ago(item.since, at));
-    }
-    if !item.affected.is_empty() {
-        let _ = write!(line, "; also affected: {}", item.affected.join(", "));
-    }
-    line
+}
+
+fn clause(what: &str) -> String {
+    if what.is_empty() { String::new() } else { format!(": {what}") }
+}
+
+/// What is before and after the age of its last beat: since when it is down is said in its place.
+fn without_beat(message: &str) -> (&str, Option<&str>) {
+    let parts = message.split_once(", last beat ");
+    let parts = parts.and_then(|(what, rest)| Some((what, rest.split_once(" ago")?.1)));
+    parts.map_or((message, None), |(what, rest)| (what, Some(rest)))
+}
+
+/// How long it took, and what it was.
+fn over(item: &Item) -> String {
+    let lasted = item.until.filter(|_| item.reason != NoticeReason::Flapping);
+    let lasted = lasted.map(|until| elapsed(item.since, until));
+    let lasted = lasted.map(|it| Duration::from_millis(u64::try_from(it.as_millis()).unwrap_or(u64::MAX)));
+    let after = match (item.reason, lasted) {
+        (_, None) => String::new(),
+        (NoticeReason::Passed, Some(lasted)) => format!(", {} in all", wording::duration(lasted)),
+        (_, Some(lasted)) => format!(" after {}", wording::duration(lasted)),
+    };
+    let was = wording::line(in_short(&item.message), MAX_WAS_BYTES);
+    let was = if was.is_empty() { was } else { format!(" (was: {was})") };
+    format!("{after}{}{was}", times(item))
+}
+
+/// The first clause: what is between brackets belongs together, and what it is now is said elsewhere.
+fn in_short(message: &str) -> &str {
+    let mut depth = 0_u32;
+    let end = message.char_indices().find(|(at, letter)| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && [", ", "; "].iter().any(|end| message[*at..].starts_with(end))
+    });
+    end.map_or(message, |(at, _)| &message[..at])
 }
 
 fn times(item: &Item) -> String {
-    match item.times_today {
-        0 | 1 => String::new(),
-        times => format!(", {times} times today"),
+    match (item.reason, item.times_today) {
+        (NoticeReason::Healed, times @ 2..) => format!(", {times} times today"),
+        _ => String::new(),
     }
 }
 
 /// How a subject is, after its name.
 fn state(item: &Item) -> &'static str {
     match (item.reason, item.status) {
-        (NoticeReason::Flapping, Status::Healthy) => "is flapping, healthy for the moment",
-        (NoticeReason::Flapping, _) => "is flapping",
+        (NoticeReason::Flapping, Status::Healthy) => "is flapping, well for the moment",
+        (NoticeReason::Flapping, Status::Warning) => "is flapping, with a warning for the moment",
+        (NoticeReason::Flapping, _) => "is flapping, down for the moment",
         (NoticeReason::Healed, _) => "was restarted",
         (NoticeReason::Passed, _) => "was down and is back",
-        (NoticeReason::Reminder, Status::Warning) => "still has a warning",
-        (NoticeReason::Reminder, _) => "is still down",
+        (_, Status::Healthy) => end(item),
+        (NoticeReason::Reminder, status) => still(item.subject.kind, status),
         (NoticeReason::Better, Status::Warning) => "is better, with a warning",
-        (_, Status::Healthy) => "is back",
         (_, Status::Warning) => "has a warning",
-        (_, Status::Fatal) => "is down, fatal",
+        (NoticeReason::Better, _) => "is better, and still down",
+        (_, status) => bad(item.subject.kind, status),
+    }
+}
+
+fn bad(kind: Kind, status: Status) -> &'static str {
+    match (kind, status) {
+        (Kind::Channel, _) => "does not work",
+        (Kind::Resource, _) => "is beyond its limit",
+        (_, Status::Fatal) => "is down for good",
         _ => "is down",
     }
 }
 
-fn plural(state: &str) -> String {
-    state.replacen("is ", "are ", 1).replacen("was ", "were ", 1).replacen("has ", "have ", 1)
-}
-
-/// How several are: as the worst of them.
-fn common(items: &[&Item]) -> String {
-    let worst = items.iter().max_by_key(|item| item.status);
-    plural(worst.map_or("are down", |item| state(item)))
-}
-
-fn names(items: &[&Item]) -> String {
-    let named: Vec<String> = items.iter().take(MAX_NAMED).map(|item| name(item)).collect();
-    match (named.len(), items.len().saturating_sub(MAX_NAMED)) {
-        (_, more @ 1..) => format!("{} and {more} more", named.join(", ")),
-        (0 | 1, _) => named.join(""),
-        (_, _) => {
-            let (last, first) = named.split_last().map_or(("", &named[..]), |(last, first)| (last, first));
-            format!("{} and {last}", first.join(", "))
-        }
+fn still(kind: Kind, status: Status) -> &'static str {
+    match (kind, status) {
+        (_, Status::Warning) => "still has a warning",
+        (Kind::Channel, _) => "still does not work",
+        (Kind::Resource, _) => "is still beyond its limit",
+        _ => "is still down",
     }
 }
 
-/// A service by its name, anything else with its kind.
+/// How it ended.
+fn end(item: &Item) -> &'static str {
+    match item.message.rsplit_once("; now ").map(|(_, now)| now) {
+        Some("stopped") => "is stopped now",
+        Some("finished") => "has finished now",
+        _ if item.message.ends_with("; no longer watched") => "is no longer watched",
+        _ if item.subject.kind == Kind::Channel => "works again",
+        _ if item.was == Status::Warning => "is well again",
+        _ => "is back",
+    }
+}
+
+fn plural(state: &str) -> String {
+    let words = [("is ", "are "), ("was ", "were "), ("has ", "have "), ("does ", "do ")];
+    words.iter().fold(state.to_owned(), |state, (one, many)| state.replace(one, many))
+}
+
+/// A service and a number by their names, anything else with its kind.
 fn name(item: &Item) -> String {
     match item.subject.kind {
         Kind::Service | Kind::Resource => item.subject.name.to_string(),
@@ -140,13 +253,6 @@ fn name(item: &Item) -> String {
 
 fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-fn ago(since: Timestamp, at: Timestamp) -> String {
-    match elapsed(since, at) {
-        moment if moment < Duration::from_secs(1) => "this moment".to_owned(),
-        passed => wording::duration(passed),
-    }
 }
 
 /// What is told of a machine that is back.

@@ -74,9 +74,9 @@ fn moves(host: &Host) -> Vec<Move> {
     let deaths: Vec<Option<u32>> = std::iter::once(None).chain((0..kills).map(Some)).collect();
     let of = |act: Act| {
         let deaths = deaths.clone();
-        WEATHERS.into_iter().flat_map(move |weather| {
-            deaths.clone().into_iter().map(move |death| (act, weather, death))
-        })
+        WEATHERS
+            .into_iter()
+            .flat_map(move |weather| deaths.clone().into_iter().map(move |death| (act, weather, death)))
     };
     ACTS.into_iter().flat_map(of).collect()
 }
@@ -108,10 +108,7 @@ fn problem(host: &Host) -> Option<String> {
     host.heals("a");
     host.heals("b");
     host.pass(SETTLES_S);
-    settled
-        .or_else(|| wrong(&host))
-        .or_else(|| converges(&host, "healed"))
-        .or_else(|| check_story(&host))
+    settled.or_else(|| wrong(&host)).or_else(|| converges(&host, "healed")).or_else(|| check_story(&host))
 }
 
 fn wrong(host: &Host) -> Option<String> {

@@ -92,7 +92,9 @@ impl Host {
         let mut host = Self::new();
         for (name, parents) in services {
             let depends_on = parents.iter().map(|it| (*it).to_owned()).collect();
-            host.policy.services.insert((*name).into(), ServicePolicy { depends_on, ..ServicePolicy::default() });
+            host.policy
+                .services
+                .insert((*name).into(), ServicePolicy { depends_on, ..ServicePolicy::default() });
         }
         for (name, _) in services {
             host.starts(name);
@@ -201,7 +203,8 @@ impl Host {
     }
 
     pub(crate) fn loses_its_file(&mut self, name: &str) {
-        let unusable = health_reporter::read::Unusable { error: health_reporter::read::ReadError::Missing, since: None };
+        let unusable =
+            health_reporter::read::Unusable { error: health_reporter::read::ReadError::Missing, since: None };
         self.files.insert(name.to_owned(), ServiceFacts::of_report(Err(unusable)));
         self.looks_at(name);
     }

@@ -3,8 +3,8 @@
 use crate::host::Host;
 use crate::server::{Server, counts};
 use health_reporter::Status;
-use healthcheck_core::alerts::{ChannelRules, Held, Item, Notice, NoticeReason};
 use healthcheck_core::Subject;
+use healthcheck_core::alerts::{ChannelRules, Held, Item, Notice, NoticeReason};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ fn is_wrong(host: &Host, notice: &Notice, item: &Item) -> Option<String> {
     if item.status != truth {
         return Some(format!("{what} says {}, and it is {truth}", item.status));
     }
-    let is_page = !matches!(item.reason, NoticeReason::Recovered | NoticeReason::Passed | NoticeReason::Better)
-        && (item.status > Status::Unknown || item.reason == NoticeReason::Healed);
+    let is_page =
+        !matches!(item.reason, NoticeReason::Recovered | NoticeReason::Passed | NoticeReason::Better)
+            && (rules.hears(&item.subject, item.status) || item.reason == NoticeReason::Healed);
     (is_page && is_muted(host, rules, item)).then(|| format!("{what} is muted"))
 }
 
@@ -111,7 +112,10 @@ fn cooled(host: &Host, server: &Server) -> Option<String> {
             let former = last.get(&(&item.subject, slot));
             if let Some(former) = former.filter(|former| **former + pause > *t) {
                 let after = *t - *former;
-                return Some(format!("{} tells {slot} of {} again after {after:?}", notice.id, item.subject.name));
+                return Some(format!(
+                    "{} tells {slot} of {} again after {after:?}",
+                    notice.id, item.subject.name
+                ));
             }
             if server.is_answered(&notice.id) {
                 last.insert((&item.subject, slot), *t);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test, its helpers included")]
 
 mod exhaustive;
+mod faces;
 mod host;
 mod invariants;
 mod problems;

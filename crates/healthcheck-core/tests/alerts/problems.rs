@@ -14,7 +14,9 @@ fn f4_a_recovery_is_told_with_its_duration() {
     host.pass(180.0);
     host.starts("camera");
     host.pass(60.0);
-    for (_, n) in &host.server("phone").accepted { println!("{}\n  {}", n.title, n.text); }
+    for (_, n) in &host.server("phone").accepted {
+        println!("{}\n  {}", n.title, n.text);
+    }
     assert_eq!(host.news(), ["x"]);
     assert_eq!(host.held("camera"), Some(Held::Told));
     let _ = Status::Healthy;

@@ -299,7 +299,8 @@ impl Draw<'_> {
         self.add(at, Act::Reboots(was_clean, away));
         for one in 0..self.plan.services.len() {
             if self.random.percent(90) {
-                let later = Duration::from_secs_f64(away) + Duration::from_millis(6_000 + self.random.below(60_000));
+                let later =
+                    Duration::from_secs_f64(away) + Duration::from_millis(6_000 + self.random.below(60_000));
                 self.add(at + later, Act::Starts(one));
             }
         }

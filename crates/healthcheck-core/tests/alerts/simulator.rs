@@ -112,7 +112,8 @@ type Told = [(String, Vec<(Duration, Notice)>)];
 fn differ(one: &Told, other: &Told) -> Option<String> {
     let lines = |told: &Told| -> Vec<String> {
         let of = |(name, told): &(String, Vec<(Duration, Notice)>)| -> Vec<String> {
-            let line = |(t, notice): &(Duration, Notice)| format!("{:.0} {name} {}", t.as_secs_f64(), notice.title);
+            let line =
+                |(t, notice): &(Duration, Notice)| format!("{:.0} {name} {}", t.as_secs_f64(), notice.title);
             told.iter().map(line).collect()
         };
         told.iter().flat_map(of).collect()

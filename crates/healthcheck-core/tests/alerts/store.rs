@@ -1,8 +1,8 @@
 //! What a monitor kept: texts by name, as a database has them.
 
+use health_reporter::Status;
 use healthcheck_core::alerts::{Alerts, Changes, Outgoing, Saved};
 use healthcheck_core::{State, Subject};
-use health_reporter::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -57,7 +57,11 @@ impl Store {
             incidents: self.incidents.values().map(|it| value(it)).collect(),
             troubles: self.troubles.iter().map(|(subject, it)| (subject.clone(), value(it))).collect(),
             channels: self.channels.iter().map(|(name, it)| (name.clone(), value(it))).collect(),
-            told: self.told.iter().map(|((name, it), told)| (name.clone(), it.clone(), value(told))).collect(),
+            told: self
+                .told
+                .iter()
+                .map(|((name, it), told)| (name.clone(), it.clone(), value(told)))
+                .collect(),
             outbox: self.outbox.values().map(|it| value(it)).collect(),
             silences: self.silences.values().map(|it| value(it)).collect(),
         })
