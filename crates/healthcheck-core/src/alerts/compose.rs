@@ -1,6 +1,6 @@
 //! The notice that follows from what is due: the root first, what belongs together in one.
 
-use super::desk::{Desk, Told};
+use super::desk::{Desk, Owed, Told};
 use super::plan::Due;
 use super::{Alerts, Item, Notice, NoticeReason, Trouble, World, words};
 use crate::{Cause, Kind, Priority, Subject};
@@ -92,12 +92,13 @@ impl Alerts {
 
     /// Where a subject was told of, as long as that is not over; else its incident's own.
     pub(super) fn thread_of(&self, desk: &Desk, subject: &Subject) -> String {
-        let told = desk.told.get(subject).filter(|told| told.status != Status::Healthy);
-        match (told, self.troubles.get(subject)) {
-            (Some(told), _) => told.thread.clone(),
-            (None, Some(trouble)) => self.thread(trouble.incident),
-            (None, None) => self.thread(0),
+        let told = desk.told.get(subject);
+        if let Some(told) = told.filter(|told| told.status != Status::Healthy) {
+            return told.thread.clone();
         }
+        let owed = told.and_then(|told| told.owed.as_ref()).and_then(|owed| owed.incident);
+        let own = self.troubles.get(subject).map(|trouble| trouble.incident);
+        self.thread(owed.or(own).unwrap_or_default())
     }
 
     fn thread_of_item(&self, desk: &Desk, item: &Item) -> String {
@@ -127,6 +128,9 @@ impl Alerts {
             if is_over { Status::Healthy } else { trouble.map_or(Status::Healthy, Trouble::status_now) };
         let affected = self.affected.get(subject).filter(|_| !is_over).cloned().unwrap_or_default();
         let (since, until) = self.span(told, trouble, world);
+        if let Some(owed) = owed.filter(|owed| reason == NoticeReason::Passed && is_older(owed, trouble)) {
+            return passed(subject, owed);
+        }
         Item {
             subject: subject.clone(),
             incident: trouble.map(|trouble| trouble.incident).or_else(|| owed.and_then(|it| it.incident)),
@@ -197,6 +201,28 @@ impl Alerts {
             affected: Vec::new(),
             times_today: 0,
         })
+    }
+}
+
+/// Whether something else was the matter since.
+fn is_older(owed: &Owed, trouble: Option<&Trouble>) -> bool {
+    trouble.is_none_or(|trouble| Some(trouble.incident) != owed.incident)
+}
+
+/// What was the matter before that: when it ended nobody remembers.
+fn passed(subject: &Subject, owed: &Owed) -> Item {
+    Item {
+        subject: subject.clone(),
+        incident: owed.incident,
+        reason: NoticeReason::Passed,
+        status: Status::Healthy,
+        was: Status::Healthy,
+        cause: owed.cause,
+        message: owed.message.clone(),
+        since: owed.since,
+        until: None,
+        affected: Vec::new(),
+        times_today: 0,
     }
 }
 

@@ -206,9 +206,13 @@ impl Alerts {
         self.head.reboot.as_ref().filter(|_| desk.head.is_reboot_due)?;
         let (host, nobody) = (Subject::new(Kind::Host, &world.rules.host), Told::default());
         let held = self.case(name, &host, &nobody, world)?.opening(Status::Warning);
-        // Who has not come back is known when the grace is over, and goes with it.
-        let gathered = (world.rules.grace + world.rules.group_wait).saturating_sub(world.now.boottime);
-        Some(held.and_then(|(_, until)| until).unwrap_or_default().max(self.head.clock.at + gathered))
+        Some(held.and_then(|(_, until)| until).unwrap_or_default().max(self.boot_gathered(world)))
+    }
+
+    /// When it is known who has come back after a boot, and who has not: they are told of together.
+    fn boot_gathered(&self, world: &World<'_>) -> Duration {
+        let rules = world.rules;
+        self.head.clock.at + (rules.grace + rules.group_wait).saturating_sub(world.now.boottime)
     }
 
     /// Keeps why something is not told, where that is news, and when it is to be asked again.
@@ -284,6 +288,9 @@ impl Alerts {
             Some(_) => (desk.is_sending || is_later || !desk.is_tried).then_some((Held::Busy, until)),
             None if is_later => Some((Held::Broken, until)),
             None if due.is_empty() => None,
+            None if desk.head.is_reboot_due && self.boot_gathered(world) > at => {
+                Some((Held::Grace, Some(self.boot_gathered(world))))
+            }
             None => {
                 let budget = world.rules.channels.get(name).and_then(|channel| channel.daily_budget);
                 let limited = desk.rate_limited_until(at, budget, left_of_day(world), today(world));
@@ -306,7 +313,9 @@ impl Alerts {
         for (subject, reason) in due.iter().filter(|(subject, _)| !on_its_way.contains(*subject)) {
             self.wake_at(until);
             self.explain(name, desk, subject, &held, until, world);
-            if held != Held::TooMany && desk.told.get(subject).is_none_or(|told| told.owed.is_none()) {
+            if matches!(held, Held::Busy | Held::Broken)
+                && desk.told.get(subject).is_none_or(|told| told.owed.is_none())
+            {
                 let item = self.item(desk, subject, *reason, world);
                 desk.told.entry(subject.clone()).or_default().owe(&item);
                 self.dirty.told.insert((name.to_owned(), subject.clone()));

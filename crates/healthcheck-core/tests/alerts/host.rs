@@ -8,8 +8,8 @@ use healthcheck_core::alerts::{
     Alerts, ChannelRules, Held, Notice, Outcome, Reboot, Route, Rules, Silence, World,
 };
 use healthcheck_core::{
-    Facts, Now, Observation, Policy, ProcessCost, ProcessFacts, ProcessSight, ProcessState, ServiceFacts,
-    ServicePolicy, State, Subject, Transition, step,
+    CommandEnd, CommandFacts, Facts, Kind, Now, Observation, Policy, ProbeFacts, ProcessCost, ProcessFacts,
+    ProcessSight, ProcessState, ServiceFacts, ServicePolicy, State, Subject, Transition, step,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -427,6 +427,44 @@ impl Host {
         self.turn(&[]);
     }
 
+    pub(crate) fn changes_its_configuration(&mut self) {
+        let now = self.now();
+        self.alerts.give_another_chance(&now);
+        self.turn(&[]);
+        self.pass(0.01);
+    }
+
+    /// Somebody feeds the judge with how the channels are.
+    pub(crate) fn looks_at_channels(&mut self) {
+        let problems: Vec<(String, Option<String>)> = self
+            .alerts
+            .channel_problems()
+            .map(|(name, problem)| (name.to_owned(), problem.map(str::to_owned)))
+            .collect();
+        for (name, problem) in problems {
+            let facts = look(problem);
+            let news = self.judge(Subject::new(Kind::Channel, &name), facts);
+            self.turn(&news);
+        }
+    }
+
+    /// It is well again while nobody looks.
+    pub(crate) fn recovers_unseen(&mut self, name: &str) {
+        let Some(Ok(file)) = self.files.get_mut(name).map(|facts| facts.report.as_mut()) else { return };
+        file.report.overall_status = Status::Healthy;
+        file.report.checks = Vec::new();
+    }
+
+    pub(crate) fn forgets(&mut self, name: &str) {
+        let now = self.now();
+        let gone = Subject::service(name);
+        self.files.remove(name);
+        self.policy.services.remove(name);
+        let news = self.state.forget_gone(|subject| *subject == gone, &now);
+        self.truth.remove(&gone);
+        self.turn(&news);
+    }
+
     // What is seen.
 
     pub(crate) fn truth_of(&self, name: &str) -> Status {
@@ -475,4 +513,11 @@ impl Host {
 pub(crate) fn everything(level: Status) -> ChannelRules {
     let route = Route { kinds: Vec::new(), subjects: Vec::new(), level, quiet: None };
     ChannelRules { routes: vec![route], daily_budget: None }
+}
+
+/// A look from outside that is bad where there is a problem.
+fn look(problem: Option<String>) -> Facts {
+    let (code, output) = problem.map_or((0, String::new()), |problem| (2, problem));
+    let end = CommandEnd::Exited(code);
+    Facts::Probe(ProbeFacts::Command(CommandFacts { program: "send".into(), end, output }))
 }

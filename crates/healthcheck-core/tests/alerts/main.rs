@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test, its helpers included")]
 
+mod boots;
+mod causes;
+mod channels;
 mod exhaustive;
 mod faces;
 mod host;
 mod invariants;
+mod mutes;
 mod problems;
 #[path = "../simulator/random.rs"]
 mod random;

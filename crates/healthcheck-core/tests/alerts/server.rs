@@ -35,12 +35,14 @@ pub(crate) struct Server {
     /// How often anything came twice.
     pub(crate) repeats: u32,
     pub(crate) lost: u32,
+    pub(crate) attempts: u32,
     pub(crate) problem: Option<String>,
     seen: usize,
 }
 
 impl Server {
     pub(crate) fn take(&mut self, notice: Notice, t: Duration) -> (Outcome, Duration) {
+        self.attempts += 1;
         let error = "refused".to_owned();
         let outcome = match self.weather {
             Weather::Works => Outcome::Accepted,
