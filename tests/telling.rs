@@ -5,3 +5,4 @@ mod dead_man;
 mod drill;
 mod failing;
 mod phone;
+mod reboot;

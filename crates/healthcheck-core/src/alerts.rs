@@ -83,6 +83,9 @@ pub struct AlertsHead {
     last_silence: u64,
     reboot: Option<Reboot>,
     is_dry_run: bool,
+    /// When whoever kept this said goodbye, if he did.
+    #[serde(default)]
+    stopped: Option<Timestamp>,
 }
 
 /// How the machine came back.
@@ -144,6 +147,18 @@ impl Alerts {
                 self.note(&as_transition(subject, world), world);
             }
         }
+    }
+
+    /// The monitor stops because it was asked to.
+    pub fn stop(&mut self, at: Timestamp) {
+        self.head.stopped = Some(at);
+        self.dirty.head = true;
+    }
+
+    /// The monitor goes on; when the last one stopped, where it was asked to.
+    pub fn start(&mut self) -> Option<Timestamp> {
+        self.dirty.head = true;
+        self.head.stopped.take()
     }
 
     /// The machine is back; every channel is told when the grace is over.

@@ -248,9 +248,7 @@ impl Monitor {
     fn first_look(&mut self) {
         let (state, gap) = std::mem::take(&mut self.state).resume(&self.now());
         self.state = state;
-        if let Some(gap) = &gap {
-            self.ledger.note_gap(gap.clone(), clock::boottime());
-        }
+        self.note_start(gap.as_ref());
         self.look_at_everything();
         self.look_for_the_known();
         self.plan();
@@ -411,6 +409,7 @@ impl Monitor {
 
     fn stop(mut self, why: &str) {
         self.settle();
+        self.alerts.stop(Timestamp::now());
         self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         drop(self.inputs.published.take());
         self.dead_man.stop();

@@ -28,7 +28,7 @@ pub(super) fn write(notice: &mut Notice) {
 fn title(notice: &Notice) -> String {
     let (reboot, items): (Vec<&Item>, Vec<&Item>) =
         notice.items.iter().partition(|item| item.reason == NoticeReason::Rebooted);
-    let news: Vec<String> = groups(&items).iter().map(|group| group.in_short()).collect();
+    let news: Vec<String> = groups(&items).iter().map(Group::in_short).collect();
     match (reboot.first(), news.is_empty()) {
         (Some(reboot), true) => format!("{} {}", notice.host, happened(&reboot.message)),
         (Some(reboot), _) => format!("{} {}; {}", notice.host, happened(&reboot.message), news.join("; ")),

@@ -5,8 +5,8 @@ use super::posts::Delivered;
 use super::{Monitor, Settings};
 use crate::commands::telling::{channels, switch};
 use health_reporter::clock;
-use healthcheck_core::alerts::Notice;
-use healthcheck_core::{Delivery, Facts, Kind, Observation, ProbeFacts, Subject, Transition};
+use healthcheck_core::alerts::{Notice, Reboot};
+use healthcheck_core::{Delivery, Facts, Gap, GapReason, Kind, Observation, ProbeFacts, Subject, Transition};
 use std::time::Duration;
 
 impl Monitor {
@@ -30,6 +30,19 @@ impl Monitor {
         let world = self.settings.world(&self.state, &now);
         news.iter().for_each(|transition| self.alerts.note(transition, &world));
         self.alerts.plan(&world)
+    }
+
+    /// The monitor begins after a time in which nobody looked; it may be that the machine was away.
+    pub(super) fn note_start(&mut self, gap: Option<&Gap>) {
+        let stopped = self.alerts.start();
+        let Some(gap) = gap else { return };
+        let now = self.now();
+        self.ledger.note_gap(gap.clone(), now.boottime);
+        if gap.reason == GapReason::Boot {
+            let up = now.wall.checked_sub(now.boottime).unwrap_or(now.wall).max(gap.from);
+            let reboot = Reboot { down: gap.from, up, was_clean: stopped.is_some() };
+            self.alerts.rebooted(reboot, &self.settings.rules);
+        }
     }
 
     /// What was told and what is known are brought into agreement, after either may have been lost or changed.
