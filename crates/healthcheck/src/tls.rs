@@ -1,4 +1,4 @@
-//! TLS below HTTP: whom to trust, what is wrong with a certificate, and until when it is valid.
+//! TLS below HTTP and SMTP: whom to trust, what is wrong with a certificate, and until when it is valid.
 
 mod own_authority;
 
@@ -80,25 +80,25 @@ impl TlsConnector {
     pub(crate) fn new(ca_file: Option<PathBuf>, expiry: Expiry) -> Self {
         Self { ca_file, expiry }
     }
+}
 
-    fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        let certificates = match &self.ca_file {
-            Some(path) => private_authorities(path),
-            None => authorities_of_the_system(),
-        };
-        let obstacle = |problem: String| Error::Other(NoAuthorities(problem).into());
-        let certificates = certificates.map_err(obstacle)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone());
-        let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates.iter().cloned());
-        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
-        let authorities =
-            authorities.map_err(|_| obstacle("none of the trusted authorities can be used".to_owned()))?;
-        let verifier = Arc::new(Verifier { authorities, certificates });
-        Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
-    }
+/// Trust in the authorities of a file alone, or in those of the system.
+pub(crate) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, NoAuthorities> {
+    let certificates = match ca_file {
+        Some(path) => private_authorities(path),
+        None => authorities_of_the_system(),
+    };
+    let certificates = certificates.map_err(NoAuthorities)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| NoAuthorities(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates.iter().cloned());
+    let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+    let unusable = || NoAuthorities("none of the trusted authorities can be used".to_owned());
+    let verifier = Verifier { authorities: authorities.map_err(|_| unusable())?, certificates };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(Arc::new(builder.with_no_client_auth()))
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
@@ -111,7 +111,8 @@ impl<In: Transport> Connector<In> for TlsConnector {
         }
         let host = bare(details.uri.host().unwrap_or_default()).to_owned();
         let name = ServerName::try_from(host).map_err(|_| Error::HostNotFound)?;
-        let mut tls = ClientConnection::new(self.config()?, name).map_err(io::Error::other)?;
+        let config = config(self.ca_file.as_deref()).map_err(|problem| Error::Other(problem.into()))?;
+        let mut tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut socket = TransportAdapter::new(below.boxed(), details.current_time.clone());
         socket.set_timeout(details.timeout);
         tls.complete_io(&mut socket)?;

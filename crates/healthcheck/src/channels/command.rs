@@ -2,8 +2,8 @@
 
 mod errors;
 
-use super::Channel;
-use super::plain::{ERROR_BYTES, json, one_line};
+use super::plain_text::{json, short_line};
+use super::{Channel, unaccepted};
 use crate::processes;
 use errors::Errors;
 use healthcheck_core::alerts::{Notice, Outcome};
@@ -42,6 +42,7 @@ pub(crate) struct Settings {
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a program started ends with it.
+#[derive(Debug)]
 pub(crate) struct Runner {
     settings: Settings,
 }
@@ -92,13 +93,8 @@ impl Channel for Runner {
             End::Unknown => (false, "how it ended was not told".to_owned()),
         };
         let says = if last_line.is_empty() { String::new() } else { format!(": {last_line}") };
-        outcome(is_lasting, &format!("{}: {how}{says}", self.name()))
+        unaccepted(is_lasting, &format!("{}: {how}{says}", self.name()))
     }
-}
-
-fn outcome(is_lasting: bool, error: &str) -> Outcome {
-    let error = one_line(error, ERROR_BYTES);
-    if is_lasting { Outcome::Refused { error } } else { Outcome::Failed { error, retry_after: None } }
 }
 
 /// What `sysexits.h` and the shell say of a usage, a permission or a program that is wrong.
@@ -116,7 +112,7 @@ fn not_started(name: &str, error: &io::Error) -> Outcome {
         Some(Errno::MFILE) => (false, ": raise LimitNOFILE or ulimit -n"),
         _ => (false, ""),
     };
-    outcome(is_lasting, &format!("cannot run {name}: {error}{cure}"))
+    unaccepted(is_lasting, &format!("cannot run {name}: {error}{cure}"))
 }
 
 /// A file in memory: no reader is waited for, and a program that reads nothing is none the worse.
@@ -135,7 +131,7 @@ fn variables(notice: &Notice) -> [(&'static str, String); 5] {
         ("HEALTHCHECK_HOST", &notice.host),
         ("HEALTHCHECK_TITLE", &notice.title),
     ]
-    .map(|(name, value)| (name, one_line(value, VARIABLE_BYTES)))
+    .map(|(name, value)| (name, short_line(value, VARIABLE_BYTES)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,22 +3,20 @@
 mod connection;
 mod conversation;
 mod message;
-mod trust;
 
 use super::Channel;
-use super::plain::{ERROR_BYTES, one_line};
+use super::plain_text::{ERROR_BYTES, short_line};
+use super::reach::Attempts;
+use super::secret::Secret;
 use conversation::{Conversation, Fault};
 use healthcheck_core::alerts::{Notice, Outcome};
 use std::collections::BTreeSet;
-use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the whole delivery may take, where nothing else is said.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_PASSWORD_BYTES: u64 = 64 * 1024;
 
 /// How a connection to a mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub(crate) enum Tls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) user: String,
-    pub(crate) password_file: PathBuf,
+    pub(crate) password: Secret,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +47,20 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
 }
 
+#[derive(Debug)]
 pub(crate) struct Email {
-    settings: Settings,
+    delivery: Delivery,
+    attempts: Attempts,
+}
+
+#[derive(Debug, Clone)]
+struct Delivery {
+    settings: Arc<Settings>,
     done: Progress,
 }
 
 /// How far a notice came in the attempts so far.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Progress {
     notice: String,
     /// Who has it, or never will.
@@ -65,17 +70,20 @@ struct Progress {
 
 impl Email {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, done: Progress::default() }
+        let delivery = Delivery { settings: Arc::new(settings), done: Progress::default() };
+        Self { delivery, attempts: Attempts::default() }
     }
+}
 
+impl Delivery {
     fn deliver(&mut self, notice: &Notice) -> Result<(), Fault> {
         let deadline = Instant::now() + self.settings.timeout;
-        let password = self.settings.login.as_ref().map(|login| Password::of(&login.password_file));
-        let password = password.transpose()?;
+        let password = self.settings.login.as_ref().map(|login| login.password.read());
+        let password = password.transpose().map_err(Fault::passing)?;
         let mail = message::mail(notice, &self.settings)?;
         let mut server = Conversation::begin(&self.settings, &notice.host, deadline)?;
         if let (Some(login), Some(password)) = (&self.settings.login, &password) {
-            server.sign_in(&login.user, &password.0)?;
+            server.sign_in(&login.user, password)?;
         }
         self.hand_over(&mut server, &mail)
     }
@@ -119,7 +127,7 @@ impl Email {
         tracing::warn!(
             server = self.settings.server,
             "{}; the others have the mail",
-            one_line(&told.error, ERROR_BYTES)
+            short_line(&told.error, ERROR_BYTES)
         );
         Ok(())
     }
@@ -127,41 +135,22 @@ impl Email {
 
 impl Channel for Email {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        if self.done.notice != notice.id {
-            self.done = Progress { notice: notice.id.clone(), ..Progress::default() };
+        let done = &mut self.delivery.done;
+        if done.notice != notice.id {
+            *done = Progress { notice: notice.id.clone(), ..Progress::default() };
         }
-        let Err(fault) = self.deliver(notice) else { return Outcome::Accepted };
-        let error = one_line(&format!("{}: {}", self.settings.server, fault.error), ERROR_BYTES);
-        if fault.is_lasting {
-            Outcome::Refused { error }
-        } else {
-            Outcome::Failed { error, retry_after: None }
-        }
-    }
-}
-
-/// Read at each delivery, since it may have been changed; `Debug` shows nothing of it.
-struct Password(String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(***)")
-    }
-}
-
-impl Password {
-    fn of(path: &Path) -> Result<Self, Fault> {
-        let fault = |why: &str| Fault::passing(format!("password_file {}: {why}", path.display()));
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| fault(&error.to_string()))?;
-        let read = file.take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text);
-        read.map_err(|_| fault("it cannot be read as text"))?;
-        if text.len() as u64 > MAX_PASSWORD_BYTES {
-            return Err(fault("it is larger than 64 KiB"));
-        }
-        match text.trim() {
-            "" => Err(fault("it is empty")),
-            password => Ok(Self(password.to_owned())),
+        let (mut delivery, notice) = (self.delivery.clone(), notice.clone());
+        let work = move || {
+            let result = delivery.deliver(&notice);
+            (delivery.done, result)
+        };
+        let settings = self.delivery.settings.clone();
+        match self.attempts.within(settings.timeout, work) {
+            Ok((done, result)) => {
+                self.delivery.done = done;
+                result.map_or_else(|fault| fault.told(&settings.server), |()| Outcome::Accepted)
+            }
+            Err(outcome) => outcome,
         }
     }
 }

@@ -4,7 +4,9 @@ mod answer;
 mod failure;
 mod proxy;
 
+use super::reach::{self, Attempts};
 use super::secret::{Address, Secret};
+use super::{failed, refused};
 use crate::tls::{Expiry, TlsConnector, bare};
 use answer::About;
 use base64::Engine;
@@ -13,15 +15,9 @@ use health_reporter::directory::Environment;
 use healthcheck_core::alerts::Outcome;
 use percent_encoding::percent_decode_str;
 use proxy::Proxies;
-use std::error::Error as StdError;
-use std::fmt;
-use std::io::{self, Read};
-use std::net::ToSocketAddrs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::{Method, Uri};
@@ -33,13 +29,8 @@ use ureq::{Agent, Proxy};
 
 /// How long a server has for everything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-/// How much longer is waited, so that what hindered it can be told.
-const SLACK: Duration = Duration::from_millis(300);
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// So many attempts may hang beyond their deadline, in a name server or on a dead mount.
-const MAX_STUCK: usize = 3;
-const MAX_ADDRESSES: usize = 8;
 /// A part of a secret address that is shorter is a word of its service's, not a secret.
 const MIN_SECRET_PART: usize = 8;
 
@@ -62,7 +53,7 @@ pub(super) struct Request {
 impl Request {
     /// To an address that may be shown, as far as it names a host.
     pub(super) fn to(method: Method, url: &str) -> Result<Self, Outcome> {
-        let uri = checked(url).map_err(|why| refused(&format!("url {why}")))?;
+        let uri = checked(url).map_err(|why| refused(format!("url {why}")))?;
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
         let request = Self { place: Some(format!("{host}{port}")), ..Self::plain(method, url) };
@@ -147,14 +138,6 @@ impl Request {
     }
 }
 
-pub(super) fn failed(error: impl Into<String>) -> Outcome {
-    Outcome::Failed { error: error.into(), retry_after: None }
-}
-
-pub(super) fn refused(error: &str) -> Outcome {
-    Outcome::Refused { error: error.to_owned() }
-}
-
 /// What of an address may be a secret by itself.
 fn secret_parts(address: &str) -> impl Iterator<Item = &str> {
     address.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= MIN_SECRET_PART)
@@ -187,7 +170,7 @@ fn without_login(url: &str) -> (String, Option<(String, String)>) {
 #[derive(Debug)]
 pub(crate) struct Client {
     way: Arc<Way>,
-    under_way: Arc<AtomicUsize>,
+    attempts: Attempts,
 }
 
 #[derive(Debug)]
@@ -201,41 +184,21 @@ struct Way {
 impl Client {
     pub(crate) fn new(env: &Environment, ca_file: Option<PathBuf>, deadline: Duration) -> Self {
         let way = Way { deadline, ca_file, proxies: Proxies::of(env) };
-        Self { way: Arc::new(way), under_way: Arc::default() }
+        Self { way: Arc::new(way), attempts: Attempts::default() }
     }
 
     pub(super) fn deadline(&self) -> Duration {
         self.way.deadline
     }
 
-    /// Tries once. It is over at the deadline, whatever the server, a name server or a file system does: what may
-    /// hang, the secrets' files too, is on a thread of its own, which is then left behind.
+    /// Tries once. It is over at the deadline, whatever the server, a name server or a file system does.
     pub(super) fn send(
         &self,
         prepare: impl FnOnce() -> Result<Request, Outcome> + Send + 'static,
     ) -> Outcome {
-        self.attempt(prepare).unwrap_or_else(|outcome| outcome)
-    }
-
-    fn attempt(
-        &self,
-        prepare: impl FnOnce() -> Result<Request, Outcome> + Send + 'static,
-    ) -> Result<Outcome, Outcome> {
-        let (tell, told) = mpsc::channel();
-        let (way, under_way) = (self.way.clone(), UnderWay::begin(&self.under_way)?);
-        let work = move || {
-            let outcome = prepare().map_or_else(|outcome| outcome, |request| way.perform(request));
-            drop(under_way);
-            let _ = tell.send(outcome);
-        };
-        let started = thread::Builder::new().name("request".to_owned()).spawn(work);
-        started
-            .map_err(|error| failed(format!("cannot start a thread: {}", failure::in_words_of(&error))))?;
-        let deadline = self.deadline();
-        told.recv_timeout(deadline + SLACK).map_err(|error| match error {
-            RecvTimeoutError::Timeout => failed(failure::too_late(deadline)),
-            RecvTimeoutError::Disconnected => failed("the attempt broke off"),
-        })
+        let way = self.way.clone();
+        let work = move || prepare().map_or_else(|outcome| outcome, |request| way.perform(request));
+        self.attempts.within(self.deadline(), work).unwrap_or_else(|outcome| outcome)
     }
 }
 
@@ -255,7 +218,7 @@ impl Way {
             built = built.header(name, value);
         }
         // Of what we send only a secret or a URL can be no header.
-        let unsendable = || refused(&format!("what is configured cannot be sent: check {login_keys}"));
+        let unsendable = || refused(format!("what is configured cannot be sent: check {login_keys}"));
         let request = built.body(body).map_err(|_| unsendable())?;
         let mut response = agent.run(request).map_err(|error| failure::outcome(error, self.deadline))?;
         let mut body = Vec::new();
@@ -286,41 +249,6 @@ impl Way {
     }
 }
 
-/// Counts an attempt until it has truly ended.
-struct UnderWay(Arc<AtomicUsize>);
-
-impl UnderWay {
-    fn begin(count: &Arc<AtomicUsize>) -> Result<Self, Outcome> {
-        if count.load(Ordering::Relaxed) >= MAX_STUCK {
-            return Err(failed(format!(
-                "{MAX_STUCK} attempts still hang: does a name server or a mount not answer?"
-            )));
-        }
-        count.fetch_add(1, Ordering::Relaxed);
-        Ok(Self(count.clone()))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A name that leads nowhere.
-#[derive(Debug)]
-struct Nameless(io::Error);
-
-impl fmt::Display for Nameless {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its name leads to no address: ")?;
-        let text = failure::in_words_of(&self.0);
-        f.write_str(text.rsplit(": ").next().unwrap_or_default())
-    }
-}
-
-impl StdError for Nameless {}
-
 /// Names, looked up in this very thread: nobody waits for it beyond the deadline.
 #[derive(Debug)]
 struct Names;
@@ -339,10 +267,10 @@ impl Resolver for Names {
             _ => 80,
         };
         let host = bare(uri.host().unwrap_or_default());
-        let found = (host, uri.port_u16().unwrap_or(default)).to_socket_addrs();
-        let found = found.map_err(|error| ureq::Error::Other(Nameless(error).into()))?;
+        let found = reach::addresses((host, uri.port_u16().unwrap_or(default)));
         let mut addresses = self.empty();
-        found.take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
+        let found = found.map_err(|error| ureq::Error::Other(error.into()))?;
+        found.into_iter().for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
     }
 }

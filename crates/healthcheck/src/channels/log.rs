@@ -1,7 +1,7 @@
 //! A file with one JSON line a notice.
 
-use super::Channel;
-use super::plain::{ERROR_BYTES, json, one_line};
+use super::plain_text::json;
+use super::{Channel, unaccepted};
 use healthcheck_core::alerts::{Notice, Outcome};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -19,6 +19,7 @@ pub(crate) struct Settings {
 }
 
 /// It holds no file open between two notices, so that it can be moved away.
+#[derive(Debug)]
 pub(crate) struct Log {
     settings: Settings,
 }
@@ -82,8 +83,7 @@ fn refusal(path: &Path, error: &io::Error) -> Outcome {
         _ => ("", false),
     };
     let why = if why.is_empty() { error.to_string() } else { why.to_owned() };
-    let error = one_line(&format!("cannot write {}: {why}", path.display()), ERROR_BYTES);
-    if is_lasting { Outcome::Refused { error } } else { Outcome::Failed { error, retry_after: None } }
+    unaccepted(is_lasting, &format!("cannot write {}: {why}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! ntfy: pushes to phones; and its scheduled messages, which are the dead-man's switch.
 
-use super::Channel;
-use super::http::{Client, Request, failed};
-use super::plain_text::{clean, cut, line};
+use super::http::{Client, Request};
+use super::plain_text::{clean, cut, line, short_line};
 use super::secret::{Secret, Url};
+use super::{Channel, failed};
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, NoticeReason, Outcome};
 use ring::digest::{SHA256, digest};
@@ -56,7 +56,7 @@ impl Ntfy {
         let delay = delay.clamp(DELAYS.0, DELAYS.1).as_secs();
         let card = json!({
             "sequence_id": usable_id(sequence_id),
-            "title": shown_title(title),
+            "title": short_line(title, MAX_TITLE_BYTES),
             "priority": 5,
             "tags": ["skull"],
             "delay": format!("{delay}s"),
@@ -107,7 +107,7 @@ impl Settings {
     fn card(&self, notice: &Notice) -> Value {
         let mut card = json!({
             "sequence_id": usable_id(&notice.thread),
-            "title": shown_title(&notice.title),
+            "title": short_line(&notice.title, MAX_TITLE_BYTES),
             "priority": priority(notice),
             "tags": [emoji(notice.status), notice.reason.as_str()],
         });
@@ -149,10 +149,6 @@ fn emoji(status: Status) -> &'static str {
         Status::Error => "x",
         Status::Fatal => "rotating_light",
     }
-}
-
-fn shown_title(title: &str) -> String {
-    cut(&line(title), MAX_TITLE_BYTES, char::len_utf8).into_owned()
 }
 
 /// With as much of a message as the server takes, in itself and with what JSON makes of it.

@@ -10,6 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const MAX_BYTES: u64 = 64 * 1024;
+const MASK: &str = "***";
+/// A secret so short cannot be told from a part of a word.
+const MIN_SECRET: usize = 4;
 
 /// Where a secret is. It is read at each use: whoever replaces it need not tell us.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,6 +80,21 @@ fn with_cure(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => format!("{why}: let the user of the monitor read it"),
         _ => why,
     }
+}
+
+/// The text with a mask in place of each secret.
+pub(super) fn masked(text: &str, secrets: &[String]) -> String {
+    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    // What is a part of another must not break that.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut text = text.to_owned();
+    for secret in secrets {
+        if text.contains(secret) && secret.len() < MIN_SECRET {
+            return MASK.to_owned();
+        }
+        text = text.replace(secret, MASK);
+    }
+    text
 }
 
 /// An address that may be a secret itself.

@@ -1,9 +1,9 @@
 //! Telegram: a message of a bot, as plain text. Its markup breaks on what services write.
 
-use super::Channel;
-use super::http::{Client, Request, failed};
+use super::http::{Client, Request};
 use super::plain_text::{clean, cut, line};
 use super::secret::{Secret, Url};
+use super::{Channel, failed};
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! All channels over HTTP against servers as they are at their worst, and what each sends to a good one.
 
 mod bodies;
+pub(super) mod mail_server;
 mod server;
 
 use super::discord::Discord;
@@ -9,6 +10,7 @@ use super::ntfy::{self, Login, Ntfy};
 use super::ping::Ping;
 use super::secret::{Address, Secret, Url};
 use super::slack::Slack;
+use super::specimen::{item, notice};
 use super::telegram::{self, Telegram};
 use super::webhook::{self, Body, Webhook};
 use super::*;
@@ -16,7 +18,7 @@ use crate::web::Authority;
 use health_reporter::Status;
 use health_reporter::directory::Environment;
 use healthcheck_core::alerts::{Item, NoticeReason};
-use healthcheck_core::{Cause, Kind, Subject};
+use healthcheck_core::{Cause, Kind};
 use server::{ACCEPTED, Server, answer};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -29,40 +31,6 @@ use std::time::{Duration, Instant};
 const LONG: Duration = http::DEADLINE;
 /// For those that do not.
 const SHORT: Duration = Duration::from_millis(400);
-
-fn item(kind: Kind, name: &str, status: Status) -> Item {
-    Item {
-        subject: Subject::new(kind, name),
-        incident: Some(7),
-        reason: NoticeReason::Opened,
-        status,
-        was: Status::Healthy,
-        cause: Cause::Crashed,
-        message: "crashed (signal 9)".to_owned(),
-        since: "2026-11-01T03:12:00Z".parse().unwrap(),
-        until: None,
-        affected: vec!["recorder".to_owned()],
-        times_today: 2,
-    }
-}
-
-fn notice() -> Notice {
-    Notice {
-        id: "9f8e-1".to_owned(),
-        channel: "phone".to_owned(),
-        host: "deimos".to_owned(),
-        at: "2026-11-01T03:12:02Z".parse().unwrap(),
-        reason: NoticeReason::Opened,
-        status: Status::Error,
-        incident: Some(7),
-        thread: "deimos-7".to_owned(),
-        title: "deimos: camera is down".to_owned(),
-        text: "deimos: camera is down: crashed (signal 9)\nalso affected: recorder".to_owned(),
-        items: vec![item(Kind::Service, "camera", Status::Error)],
-        still_bad: Vec::new(),
-        left_out: 0,
-    }
-}
 
 fn client(ca_file: Option<&Path>, deadline: Duration) -> Client {
     Client::new(&Environment::default(), ca_file.map(PathBuf::from), deadline)

@@ -4,9 +4,9 @@ mod alertmanager;
 mod bodies;
 mod signature;
 
-use super::Channel;
-use super::http::{Client, Request, failed};
+use super::http::{Client, Request};
 use super::secret::{Address, Secret};
+use super::{Channel, failed};
 use bodies::Post;
 use healthcheck_core::alerts::{Notice, Outcome};
 use jiff::Timestamp;

@@ -201,7 +201,7 @@ fn email(settings: &EmailSettings) -> email::Settings {
         to: settings.to.clone(),
         login: settings.login.as_ref().map(|login| email::Login {
             user: login.user.clone(),
-            password_file: login.password_file.clone(),
+            password: Secret::File(login.password_file.clone()),
         }),
         ca_file: settings.ca_file.clone(),
         timeout: email::TIMEOUT,

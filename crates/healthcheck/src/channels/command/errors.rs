@@ -1,6 +1,6 @@
 //! The standard error of a program: its end is kept, the rest is read and counted.
 
-use super::super::plain::{ERROR_BYTES, one_line};
+use super::super::plain_text::{WORDS_BYTES, cut, line};
 use super::MAX_OUTPUT_BYTES;
 use health_reporter::mask_credentials;
 use std::io::{self, Read};
@@ -53,6 +53,6 @@ impl Errors {
     pub(super) fn last_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.kept);
         let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-        one_line(&mask_credentials(last), ERROR_BYTES)
+        cut(&mask_credentials(&line(last)), WORDS_BYTES, char::len_utf8).into_owned()
     }
 }

@@ -1,15 +1,14 @@
 //! A connection that is over at a deadline, whatever its other end does.
 
-use super::conversation::Fault;
-use rustls::{ClientConnection, StreamOwned};
+use super::conversation::{Fault, unread};
+use crate::channels::reach;
+use crate::tls;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, Error, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
+use std::net::{IpAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
 
 pub(super) struct Socket {
     tcp: TcpStream,
@@ -19,17 +18,17 @@ pub(super) struct Socket {
 impl Socket {
     /// Each address has a share of the time, so that one that is away leaves time for the next.
     pub(super) fn connect(server: &str, deadline: Instant) -> Result<Self, Fault> {
-        let addresses = resolve(server, deadline)?;
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (index, address) in addresses.iter().enumerate() {
+        let found = reach::addresses(server).map_err(|error| Fault::passing(error.to_string()))?;
+        let mut last = None;
+        for (index, address) in found.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+            let share = left / u32::try_from(found.len() - index).unwrap_or(u32::MAX);
             match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
                 Ok(tcp) => return Ok(Self { tcp, deadline }),
-                Err(error) => last = error,
+                Err(error) => last = Some(unread(&error)),
             }
         }
-        Err(Fault::passing(format!("cannot connect: {last}")))
+        Err(Fault::passing(last.unwrap_or_else(|| "its name leads to no address".to_owned())))
     }
 
     pub(super) fn own_address(&self) -> Option<IpAddr> {
@@ -39,27 +38,6 @@ impl Socket {
     fn left(&self) -> io::Result<Option<Duration>> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-/// The resolver knows no deadline: it is left behind, and ends by its own.
-fn resolve(server: &str, deadline: Instant) -> Result<Vec<SocketAddr>, Fault> {
-    if let Ok(address) = server.parse() {
-        return Ok(vec![address]);
-    }
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let name = server.to_owned();
-    let resolver = thread::Builder::new().name("resolver".to_owned());
-    let started = resolver.spawn(move || {
-        let addresses = name.to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
-        // Whoever waited may have gone.
-        let _ = sender.send(addresses);
-    });
-    started.map_err(|error| Fault::passing(format!("cannot resolve its name: {error}")))?;
-    match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(error)) => Err(Fault::passing(format!("cannot resolve its name: {error}"))),
-        Err(_) => Err(Fault::passing("no name server answers in time".to_owned())),
     }
 }
 
@@ -88,6 +66,21 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// With a server that proved its name.
+    pub(super) fn encrypted(mut socket: Socket, server: &str, ca_file: Option<&Path>) -> Result<Self, Fault> {
+        let host = tls::bare(server.rsplit_once(':').map_or(server, |(host, _)| host)).to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|_| Fault::lasting("its name cannot be in a certificate".to_owned()))?;
+        let config = tls::config(ca_file).map_err(|problem| Fault::passing(problem.to_string()))?;
+        let mut connection =
+            ClientConnection::new(config, name).map_err(|error| Fault::passing(tls::in_words(&error)))?;
+        while connection.is_handshaking() {
+            let done = connection.complete_io(&mut socket);
+            done.map_err(|error| Fault::passing(unencrypted(&error)))?;
+        }
+        Ok(Self::Encrypted(Box::new(StreamOwned::new(connection, socket))))
+    }
+
     pub(super) const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Encrypted(_))
     }
@@ -105,4 +98,11 @@ impl Stream {
             Self::Encrypted(tls) => tls.write_all(bytes).and_then(|()| tls.flush()),
         }
     }
+}
+
+/// Who does not speak TLS at once may do so when it is asked, or the other way round.
+fn unencrypted(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let cure = if matches!(tls, Some(Error::InvalidMessage(_))) { ": starttls or implicit?" } else { "" };
+    unread(error) + cure
 }

@@ -2,9 +2,13 @@
 //! deadline only, and nothing that it said before the encryption counts after it.
 
 use super::connection::{Socket, Stream};
-use super::trust::encrypt;
 use super::{Settings, Tls};
+use crate::channels::plain_text::{WORDS_BYTES, line, short_line};
+use crate::channels::reach;
+use crate::channels::secret::masked;
+use crate::channels::unaccepted;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use healthcheck_core::alerts::Outcome;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,7 +17,6 @@ use std::time::Instant;
 /// Twice as long as the standard lets a line be.
 const MAX_LINE_BYTES: usize = 1024;
 const MAX_LINES: usize = 100;
-const MASK: &str = "***";
 
 /// Why a mail was not delivered.
 #[derive(Debug)]
@@ -33,16 +36,18 @@ impl Fault {
     pub(super) const fn lasting(error: String) -> Self {
         Self { error, is_lasting: true, is_answer: false }
     }
+
+    /// For people, with the server's name.
+    pub(super) fn told(&self, server: &str) -> Outcome {
+        unaccepted(self.is_lasting, &format!("{server}: {}", self.error))
+    }
 }
 
 /// Why nothing came, for people.
 pub(super) fn unread(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            "it closed the connection".to_owned()
-        }
-        _ => error.to_string(),
+        _ => reach::in_words(error),
     }
 }
 
@@ -82,7 +87,7 @@ impl Conversation {
         let socket = Socket::connect(&settings.server, deadline)?;
         let own = name_of(host, socket.own_address());
         let stream = match settings.tls {
-            Tls::Implicit => encrypt(socket, &settings.server, ca_file)?,
+            Tls::Implicit => Stream::encrypted(socket, &settings.server, ca_file)?,
             Tls::Starttls | Tls::None => Stream::Plain(socket),
         };
         let greeting = Answer { code: 0, lines: Vec::new() };
@@ -112,7 +117,7 @@ impl Conversation {
             return Err(Fault::passing("it says more than was asked before the encryption".to_owned()));
         }
         match self.stream {
-            Stream::Plain(socket) => Ok(Self { stream: encrypt(socket, server, ca_file)?, ..self }),
+            Stream::Plain(socket) => Ok(Self { stream: Stream::encrypted(socket, server, ca_file)?, ..self }),
             Stream::Encrypted(_) => Ok(self),
         }
     }
@@ -180,8 +185,8 @@ impl Conversation {
         if answer.code / 10 == wanted / 10 {
             return Ok(answer);
         }
-        let said =
-            self.secrets.iter().fold(answer.lines.join(" "), |said, secret| said.replace(secret, MASK));
+        let said = masked(&line(&answer.lines.join(" ")), &self.secrets);
+        let said = short_line(&said, WORDS_BYTES);
         let error = format!("{what}: {} {said}", answer.code);
         Err(Fault { error, is_lasting: (500..600).contains(&answer.code), is_answer: true })
     }

@@ -1,6 +1,6 @@
 //! The mail itself.
 
-use super::super::plain::{lines, one_line};
+use super::super::plain_text::{clean, cut, short_line};
 use super::Settings;
 use super::conversation::Fault;
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -28,7 +28,7 @@ pub(super) fn mail(notice: &Notice, settings: &Settings) -> Result<Vec<u8>, Faul
     for to in &settings.to {
         builder = builder.to(mailbox(to)?);
     }
-    let text = lines(&notice.text, TEXT_BYTES);
+    let text = cut(&clean(&notice.text), TEXT_BYTES, char::len_utf8).into_owned();
     let bodies = MultiPart::alternative_plain_html(text.clone(), html(&text, notice));
     let mail = builder.multipart(bodies).map_err(|error| unusable(error.to_string()))?;
     Ok(mail.formatted())
@@ -41,7 +41,7 @@ fn headers(notice: &Notice) -> MessageBuilder {
     let (x_priority, importance) = urgency(notice.status);
     let mut builder = Message::builder()
         .date_now()
-        .raw_header(subject(&one_line(&notice.title, SUBJECT_BYTES)))
+        .raw_header(subject(&short_line(&notice.title, SUBJECT_BYTES)))
         .message_id(Some(format!("<{}@{host}>", id_part(&notice.id, "notice"))))
         .in_reply_to(thread.clone())
         .references(thread);

@@ -1,8 +1,8 @@
 //! What an answer means for what was sent, in words that have no secret in them.
 
-use super::{failed, refused};
-use crate::channels::plain_text::line;
-use health_reporter::bounded;
+use crate::channels::plain_text::{ERROR_BYTES, WORDS_BYTES, line, short_line};
+use crate::channels::secret::masked;
+use crate::channels::{failed, refused};
 use healthcheck_core::alerts::Outcome;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -11,13 +11,6 @@ use std::time::Duration;
 use ureq::http::HeaderMap;
 
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
-/// Of what the server says.
-const MAX_WORDS_BYTES: usize = 200;
-/// Of an error.
-const MAX_ERROR_BYTES: usize = 512;
-const MASK: &str = "***";
-/// A secret so short cannot be told from a part of a word.
-const MIN_SECRET: usize = 4;
 /// Where servers say what is wrong.
 const WORDS_AT: [&str; 7] =
     ["/error", "/error/message", "/description", "/message", "/detail", "/errors/0/message", "/title"];
@@ -34,18 +27,18 @@ pub(super) fn outcome(status: u16, headers: &HeaderMap, body: &[u8], request: &A
         200..=299 => {
             failed(format!("it accepts what it does not know ({status}): is this the right server?{words}"))
         }
-        300..=399 => refused(&format!(
+        300..=399 => refused(format!(
             "it redirects ({status}), and redirects are not followed: name the address that it leads to"
         )),
-        401 | 403 => refused(&format!("it refuses us ({status}): check {login_keys}{words}")),
-        404 => refused(&format!("nothing is there (404): check the address and {login_keys}{words}")),
-        410 => refused(&format!("the receiver wants no more (410){words}")),
+        401 | 403 => refused(format!("it refuses us ({status}): check {login_keys}{words}")),
+        404 => refused(format!("nothing is there (404): check the address and {login_keys}{words}")),
+        410 => refused(format!("the receiver wants no more (410){words}")),
         407 => refused("the proxy refuses us (407): check its user and password"),
         408 | 425 | 429 | 500..=599 => Outcome::Failed {
             error: format!("{} ({status}){words}", temporary(status)),
             retry_after: retry_after(headers, body),
         },
-        _ => refused(&format!("it refuses it ({status}){words}")),
+        _ => refused(format!("it refuses it ({status}){words}")),
     }
 }
 
@@ -104,14 +97,14 @@ fn words(body: &[u8], secrets: &[String]) -> String {
         Err(_) if text.trim_start().starts_with('<') => String::new(),
         Err(_) => line(&text),
     };
-    let said = bounded(masked(&said, secrets).trim(), MAX_WORDS_BYTES);
+    let said = short_line(masked(&said, secrets).trim(), WORDS_BYTES);
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 
 /// The outcome with the place and without the secrets.
 pub(super) fn told(outcome: Outcome, place: Option<&str>, secrets: &[String]) -> Outcome {
     let tell = |error: String| {
-        let error = bounded(&masked(&error, secrets), MAX_ERROR_BYTES);
+        let error = short_line(&masked(&error, secrets), ERROR_BYTES);
         place.map_or_else(|| error.clone(), |place| format!("{place}: {error}"))
     };
     match outcome {
@@ -119,18 +112,4 @@ pub(super) fn told(outcome: Outcome, place: Option<&str>, secrets: &[String]) ->
         Outcome::Failed { error, retry_after } => Outcome::Failed { error: tell(error), retry_after },
         Outcome::Refused { error } => Outcome::Refused { error: tell(error) },
     }
-}
-
-fn masked(text: &str, secrets: &[String]) -> String {
-    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
-    // What is a part of another must not break that.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut text = text.to_owned();
-    for secret in secrets {
-        if text.contains(secret) && secret.len() < MIN_SECRET {
-            return MASK.to_owned();
-        }
-        text = text.replace(secret, MASK);
-    }
-    text
 }

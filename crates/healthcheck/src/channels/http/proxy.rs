@@ -46,7 +46,7 @@ impl Proxies {
         let named = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
         let Some((proxy, name)) = named.as_ref().filter(|_| !self.is_direct(&uri)) else { return Ok(None) };
         let unusable = || {
-            refused(&format!("the proxy in {name} cannot be used: it must be a URL such as http://host:port"))
+            refused(format!("the proxy in {name} cannot be used: it must be a URL such as http://host:port"))
         };
         Proxy::new(proxy).map(Some).map_err(|_| unusable())
     }

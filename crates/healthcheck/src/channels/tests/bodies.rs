@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channels::plain_text::{clean, line};
+use crate::channels::specimen;
 use serde_json::{Value, json};
 use server::Received;
 use std::process::{Command, Stdio};
@@ -275,39 +276,6 @@ fn signatures_are_verified_by_others() {
     assert_eq!(output.stdout, b"verified\n", "does python3 have standardwebhooks?");
 }
 
-/// Texts that did harm somewhere.
-fn naughty() -> Vec<String> {
-    let mut texts: Vec<String> = [
-        "\0 NUL, \u{1b}[31mred\u{1b}[0m, \u{7f}, \u{9b}31m",
-        "\u{202e}gnp.exe \u{2066}turned\u{2069} \u{200f}\u{200e}\u{61c}",
-        "@everyone @here <@1> <@&2> <#3> <!channel> <!here|x> <!subteam^S1>",
-        "<https://evil.example|your bank> [your bank](https://evil.example)",
-        "</script><script>alert(1)</script> <b>&amp; &lt;!channel&gt;",
-        "_*[]()~`>#+-=|{}.!\\ ```code``` ||spoiler|| :skull:",
-        "line\r\nX-Injected: yes\r\n\r\nPOST / HTTP/1.1",
-        "😀👩\u{200d}👩\u{200d}👧 ß 日本語 Ṱ̺̺̕o͞ ﷽",
-        "\"}],\"topic\":\"other\",\"x\":[{\"\\u0000\\ud800",
-        "%s%n{{7*7}}${jndi:ldap://x}'; DROP TABLE x;--",
-        "\u{2028}line\u{2029}paragraph\ttab\u{feff}",
-        "  ",
-        "",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    texts.push("long \"<&>\" 日本 😀\n".repeat(5_000));
-    texts
-}
-
-fn naughty_notice(text: &str) -> Notice {
-    let mut told = notice();
-    told.title = format!("deimos: {text}");
-    told.text = format!("deimos: it says {text}");
-    told.items[0].message = text.to_owned();
-    told.items[0].subject = Subject::service(text);
-    told.items[0].affected = vec![text.to_owned()];
-    told
-}
-
 /// Each text anywhere in it.
 fn texts(value: &Value) -> Vec<String> {
     match value {
@@ -335,22 +303,18 @@ fn is_of(shown: &str, meant: &str) -> bool {
 }
 
 fn assert_is_text(received: &[Received]) {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     for request in received {
         assert!(request.header("x-injected").is_none());
         for text in texts(&request.json()) {
-            assert!(!text.contains(hidden), "{text:?}");
+            assert!(!text.contains(specimen::is_hidden), "{text:?}");
         }
     }
 }
 
 #[test]
 fn hostile_text_stays_text_in_every_channel() {
-    for text in naughty() {
-        let told = naughty_notice(&text);
+    for text in specimen::naughty() {
+        let told = specimen::saying(&text);
         let (title, whole) = (line(&told.title), clean(&told.text).into_owned());
         let (title, whole) = (title.trim(), whole.trim());
         let ntfy = sent(|base| ntfy_at(base, good()).send(&told));
@@ -359,14 +323,7 @@ fn hostile_text_stays_text_in_every_channel() {
         assert_eq!(body.as_object().unwrap().len(), 7, "no key is added");
         let telegram = sent(|base| telegram_at(base, good()).send(&told));
         let body = telegram[0].json();
-        let all = if whole.starts_with(title) {
-            whole.to_owned()
-        } else {
-            format!(
-                "{title}
-{whole}"
-            )
-        };
+        let all = if whole.starts_with(title) { whole.to_owned() } else { format!("{title}\n{whole}") };
         assert!(is_of(body["text"].as_str().unwrap(), &all) || title.len() > 256, "{body}");
         assert_eq!(body["entities"].as_array().unwrap().len(), 1, "only our own is markup");
         let (slack, discord) = (
@@ -398,13 +355,18 @@ fn slack_shows(body: &Value, title: &str, whole: &str) {
     assert!(header.trim() == title || header.ends_with('…'), "{header}");
     assert!(blocks[0]["text"]["text"].as_str().unwrap().chars().count() <= 150);
     let sections: Vec<_> = blocks[1..].iter().map(|block| shown(&block["text"]["text"])).collect();
-    assert!(is_of(&sections.join("\n"), whole), "{sections:?}");
+    // Where a section ends, the end of a line is not shown.
+    assert!(is_of(&sections.concat().replace('\n', ""), &whole.replace('\n', "")), "{sections:?}");
 }
 
 fn discord_shows(body: &Value, title: &str, whole: &str) {
     assert_eq!(body["allowed_mentions"], json!({"parse": []}));
     let content = body["content"].as_str().unwrap();
     assert!(content.encode_utf16().count() <= 2_000 && is_of(&unescaped(content), title), "{content}");
+    if whole == title {
+        assert!(body.get("embeds").is_none(), "it is not said twice");
+        return;
+    }
     let description = body["embeds"][0]["description"].as_str().unwrap();
     assert!(
         description.encode_utf16().count() <= 4_096 && is_of(&unescaped(description), whole),
