@@ -1,6 +1,8 @@
-//! All channels over HTTP against servers as they are at their worst, and what each sends to a good one.
+//! All channels over HTTP against servers as they are at their worst, what each sends to a good one, and what holds for
+//! every channel.
 
 mod bodies;
+mod every;
 pub(super) mod mail_server;
 mod server;
 
