@@ -48,6 +48,8 @@ python3 -c 'import zmq; assert zmq.has("curve")' 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-zmq
 # Only the library of the standard knows whether it would believe a webhook.
 python3 -c 'import standardwebhooks' 2>/dev/null || python3 -m pip install --quiet standardwebhooks
+# Another client of ntfy.
+python3 -c 'import apprise' 2>/dev/null || python3 -m pip install --quiet apprise
 python3 -c 'import aiosmtpd' 2>/dev/null ||
     python3 -m pip install --quiet aiosmtpd 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-aiosmtpd

@@ -276,6 +276,44 @@ fn signatures_are_verified_by_others() {
     assert_eq!(output.stdout, b"verified\n", "does python3 have standardwebhooks?");
 }
 
+/// What ntfy makes of a publication: topic, title, message and priority, of the body or of the headers.
+fn published(received: &Received) -> (String, String, String, String) {
+    assert_eq!((received.method.as_str(), received.path.as_str()), ("POST", "/"));
+    let body = received.json();
+    let of = |key: &str| match &body[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => received.header(&format!("x-{key}")).unwrap_or_default().to_owned(),
+        other => other.to_string(),
+    };
+    // By its name or its number, as ntfy's documentation has it.
+    let priority = of("priority").replace("high", "4");
+    (of("topic"), of("title"), of("message"), priority)
+}
+
+const APPRISE: &str = r"
+import sys, apprise
+url, title, body = sys.argv[1:]
+there = apprise.Apprise()
+sys.exit(0 if there.add(url) and there.notify(title=title, body=body) else 1)
+";
+
+/// What another client of ntfy sends to the same server is the same.
+#[test]
+fn ntfy_is_spoken_as_others_speak_it() {
+    let server = Server::accepting();
+    let base = server.base("127.0.0.1");
+    let told = Notice { title: "ß \"camera\"".to_owned(), text: "it is down".to_owned(), ..notice() };
+    assert_eq!(ntfy_at(&base, good()).send(&told), Outcome::Accepted);
+    let url = base.replace("http://", "ntfy://") + "/topic-canary?priority=high&image=no";
+    let apprise = Command::new("python3").args(["-c", APPRISE, &url, &told.title, &told.text]).output();
+    let output = apprise.unwrap();
+    assert!(output.status.success(), "has python3 apprise? {output:?}");
+    let received = server.received();
+    let [ours, others] = &received[..] else { panic!("{received:?}") };
+    assert_eq!(published(ours), published(others));
+    assert_eq!(ours.header("content-type"), others.header("content-type"));
+}
+
 /// Each text anywhere in it.
 fn texts(value: &Value) -> Vec<String> {
     match value {
