@@ -1,7 +1,7 @@
 //! Discord: a message of a webhook, in which nothing that services wrote is markup or calls somebody.
 
 use super::Channel;
-use super::http::{Client, Request};
+use super::http::{Client, Request, has_id};
 use super::plain_text::{clean, cut, line};
 use super::secret::Secret;
 use health_reporter::Status;
@@ -33,10 +33,6 @@ impl Channel for Discord {
             Ok(request.query("wait=true").login_keys("url_file").known_by(has_id).json(&message))
         })
     }
-}
-
-fn has_id(answer: &[u8]) -> bool {
-    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("id").is_some_and(Value::is_string))
 }
 
 fn message(notice: &Notice) -> Value {

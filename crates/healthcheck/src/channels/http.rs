@@ -15,6 +15,7 @@ use health_reporter::directory::Environment;
 use healthcheck_core::alerts::Outcome;
 use percent_encoding::percent_decode_str;
 use proxy::Proxies;
+use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Request {
         self.header("content-type", kind.to_owned())
     }
 
-    pub(super) fn json(self, body: &serde_json::Value) -> Self {
+    pub(super) fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string().into_bytes())
     }
 
@@ -136,6 +137,11 @@ impl Request {
     pub(super) fn known_by(self, is_known: fn(&[u8]) -> bool) -> Self {
         Self { is_known: Some(is_known), ..self }
     }
+}
+
+/// Whether an answer names the message that was kept, as ntfy's and Discord's do.
+pub(super) fn has_id(answer: &[u8]) -> bool {
+    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("id").is_some_and(Value::is_string))
 }
 
 /// What of an address may be a secret by itself.

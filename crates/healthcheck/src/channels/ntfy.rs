@@ -1,6 +1,6 @@
 //! ntfy: pushes to phones; and its scheduled messages, which are the dead-man's switch.
 
-use super::http::{Client, Request};
+use super::http::{Client, Request, has_id};
 use super::plain_text::{clean, cut, line, short_line};
 use super::secret::{Secret, Url};
 use super::{Channel, failed};
@@ -80,7 +80,7 @@ impl Ntfy {
             let topic = settings.topic.read().map_err(failed)?;
             card["topic"] = Value::from(topic.as_str());
             let request = Request::to(Method::POST, &settings.url(""))?.json(&with_message(card, &message));
-            settings.logged_in(request.hiding(&topic).known_by(is_of_ntfy))
+            settings.logged_in(request.hiding(&topic).known_by(has_id))
         })
     }
 }
@@ -123,11 +123,6 @@ impl Channel for Ntfy {
     fn send(&mut self, notice: &Notice) -> Outcome {
         self.publish(self.settings.card(notice), &notice.text)
     }
-}
-
-/// A server that is none of ntfy's may accept anything.
-fn is_of_ntfy(answer: &[u8]) -> bool {
-    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("id").is_some_and(Value::is_string))
 }
 
 fn priority(notice: &Notice) -> u8 {
