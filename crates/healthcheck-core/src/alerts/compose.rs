@@ -79,13 +79,14 @@ impl Alerts {
 
     /// Keeps what belongs to the most urgent thread, where there are only a few; whether it is all of many.
     fn keep_one_thread(&self, desk: &Desk, items: &mut Vec<Item>) -> bool {
-        let threads: BTreeSet<String> = items.iter().map(|item| self.thread_of_item(desk, item)).collect();
-        if threads.len() > MAX_THREADS {
+        let threads: Vec<String> = items.iter().map(|item| self.thread_of_item(desk, item)).collect();
+        if threads.iter().collect::<BTreeSet<_>>().len() > MAX_THREADS {
             return true;
         }
-        let first = items.iter().max_by_key(|item| (item.status, Reverse(item.since)));
-        if let Some(thread) = first.map(|item| self.thread_of_item(desk, item)) {
-            items.retain(|item| self.thread_of_item(desk, item) == thread);
+        let urgent = items.iter().zip(&threads).max_by_key(|(item, _)| (item.status, Reverse(item.since)));
+        if let Some((_, urgent)) = urgent {
+            let mut is_kept = threads.iter().map(|thread| thread == urgent);
+            items.retain(|_| is_kept.next() == Some(true));
         }
         false
     }

@@ -212,7 +212,7 @@ fn bad(kind: Kind, status: Status) -> &'static str {
     match (kind, status) {
         (Kind::Channel, _) => "does not work",
         (Kind::Resource, _) => "is beyond its limit",
-        (_, Status::Fatal) => "is down for good",
+        (_, Status::Fatal) => "is down (fatal)",
         _ => "is down",
     }
 }

@@ -5,6 +5,7 @@
 mod boots;
 mod causes;
 mod channels;
+mod cost;
 mod exhaustive;
 mod faces;
 mod host;

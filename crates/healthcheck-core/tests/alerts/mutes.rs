@@ -96,7 +96,7 @@ fn quiet_hours_let_pass_only_what_is_fatal() {
     host.errs("camera");
     host.says("core", Status::Fatal, "burnt");
     host.pass(60.0);
-    assert_eq!(host.news(), ["deimos: core is down for good"]);
+    assert_eq!(host.news(), ["deimos: core is down (fatal)"]);
     assert_eq!(host.held("camera"), Some(Held::Quiet));
     host.heals("core");
     host.pass(60.0);

@@ -161,7 +161,7 @@ fn worsening_is_told_at_once() {
     host.pass(0.1);
     host.says("camera", Status::Fatal, "burnt");
     host.pass(0.1);
-    let told = ["deimos: camera has a warning", "deimos: camera is down", "deimos: camera is down for good"];
+    let told = ["deimos: camera has a warning", "deimos: camera is down", "deimos: camera is down (fatal)"];
     assert_eq!(host.news(), told);
 }
 
@@ -251,7 +251,7 @@ fn who_is_acknowledged_is_not_reminded_of_but_told_what_changes() {
     host.pass(1.0);
     host.heals("camera");
     host.pass(10.0);
-    assert_eq!(host.news(), ["deimos: camera is down for good", "deimos: camera is back"]);
+    assert_eq!(host.news(), ["deimos: camera is down (fatal)", "deimos: camera is back"]);
     host.pass(HOUR);
     host.errs("camera");
     host.pass(3.0 * HOUR);
