@@ -8,6 +8,9 @@ use std::time::Duration;
 /// A machine that was away for longer was away for so long: the wall clock may have been set.
 const MAX_AWAY: Duration = Duration::from_secs(30 * 86_400);
 
+/// No clock differs by more from another one between two looks, unless it was set.
+const DRIFT: Duration = Duration::from_millis(100);
+
 /// How long it has been since the very first instant: by boot time within a boot, by wall time from one to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Clock {
@@ -18,6 +21,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// Whether the wall clock was set since: what was kept of it does not lead across a boot any more.
+    pub(crate) fn was_set(&self, now: &Now) -> bool {
+        let (awake, wall) = (self.passed(now), now.wall.duration_since(self.wall));
+        let drift = Duration::try_from(wall).map(|wall| wall.abs_diff(awake));
+        drift.is_err() || drift.is_ok_and(|drift| drift > DRIFT)
+    }
+
     /// Goes on to an instant.
     pub(crate) fn advance(&mut self, now: &Now) -> Duration {
         self.at += self.passed(now);

@@ -21,6 +21,7 @@ impl Alerts {
     /// Decides who is told what now, and returns the notices that were decided. They are to be kept with
     /// [`Alerts::changes`], and then handed out by [`Alerts::take_due`].
     pub fn plan(&mut self, world: &World<'_>) -> Vec<Notice> {
+        self.dirty.head |= self.head.clock.was_set(world.now);
         self.head.clock.advance(world.now);
         self.expire_silences(world);
         self.next = None;

@@ -105,11 +105,7 @@ fn what_changes_all_the_time_is_not_tried_more_often() {
     host.server("phone").weather = Weather::Down;
     host.errs("camera");
     for turn in 0..3_600 {
-        if turn % 2 == 0 {
-            host.errs("core")
-        } else {
-            host.heals("core")
-        }
+        host.is_now("core", turn % 2 == 0);
         host.pass(1.0);
     }
     let attempts = host.server("phone").attempts;

@@ -106,11 +106,7 @@ fn crashes(album: &mut Album) {
     });
     album.add("one that changes all the time", |host| {
         for turn in 0..9 {
-            if turn % 2 == 0 {
-                host.errs("core")
-            } else {
-                host.heals("core")
-            }
+            host.is_now("core", turn % 2 == 0);
             host.pass(20.0);
         }
         host.pass(1_000.0);

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const MINUTE: f64 = 60.0;
 pub(crate) const HOUR: f64 = 3_600.0;
 pub(crate) const DAY: f64 = 86_400.0;
 const UID: u32 = 1000;
@@ -24,6 +23,9 @@ const UID: u32 = 1000;
 const BEGAN_S: i64 = 1_748_779_200;
 /// Longer than any test.
 const DEADLINE_S: f64 = 30.0 * 86_400.0;
+
+/// Says what is wrong with what was just planned.
+pub(crate) type Watch = fn(&Host, &[Notice]) -> Option<String>;
 
 #[derive(Clone)]
 pub(crate) struct Host {
@@ -51,7 +53,7 @@ pub(crate) struct Host {
     /// How each subject is, as last judged by looking.
     pub(crate) truth: BTreeMap<Subject, Status>,
     /// Looks at each plan.
-    pub(crate) watch: Option<fn(&Self, &[Notice]) -> Option<String>>,
+    pub(crate) watch: Option<Watch>,
     /// What is wrong first.
     pub(crate) problem: Option<String>,
     /// It plans each second, as if there were no deadlines.
@@ -179,6 +181,14 @@ impl Host {
 
     pub(crate) fn heals(&mut self, name: &str) {
         self.says(name, Status::Healthy, "well");
+    }
+
+    pub(crate) fn is_now(&mut self, name: &str, is_bad: bool) {
+        if is_bad {
+            self.errs(name);
+        } else {
+            self.heals(name);
+        }
     }
 
     /// Its process is killed.

@@ -262,11 +262,7 @@ fn who_is_acknowledged_is_not_reminded_of_but_told_what_changes() {
 fn what_flaps_is_told_once_and_then_three_times_an_hour() {
     let mut host = Host::running(&[("camera", &[])]);
     for turn in 0..7_200 {
-        if turn % 2 == 0 {
-            host.errs("camera")
-        } else {
-            host.heals("camera")
-        }
+        host.is_now("camera", turn % 2 == 0);
         host.pass(1.0);
     }
     let told = host.server("phone").accepted.clone();

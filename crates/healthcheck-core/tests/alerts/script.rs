@@ -75,7 +75,7 @@ impl Script {
     pub(crate) fn day(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
-        let count = 4 + random.below(24);
+        let count = 6 + random.below(40);
         let mut draw = Draw { random, events: Vec::new(), plan: &plan };
         for _ in 0..count {
             draw.anything(DAY);
