@@ -4,5 +4,6 @@ mod arrival;
 mod dead_man;
 mod drill;
 mod failing;
+mod operating;
 mod phone;
 mod reboot;

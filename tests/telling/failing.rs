@@ -78,7 +78,7 @@ fn f27_a_channel_that_refuses_is_told_through_the_others() {
     let monitor = machine.monitors();
     starts(&machine, &monitor, "camera").kill();
     good.message(&["camera is down"]);
-    good.message(&["channel bad is down"]);
+    good.message(&["channel bad does not work"]);
     let verdict = monitor.transition("bad", "error", "probe_failed");
     assert_eq!(verdict["kind"], "channel");
     assert!(bad.messages().is_empty() && bad.refused() == 1);

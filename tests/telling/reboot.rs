@@ -7,7 +7,8 @@ use rustix::process::Signal;
 
 /// In it another boot id is seen.
 fn after_a_boot<'a>(machine: &'a Machine, id: &str) -> World<'a> {
-    let script = format!("echo {id} >$R/boot-{id}; mount --bind $R/boot-{id} /proc/sys/kernel/random/boot_id");
+    let script =
+        format!("echo {id} >$R/boot-{id}; mount --bind $R/boot-{id} /proc/sys/kernel/random/boot_id");
     World::of(machine, &script)
 }
 

@@ -1,10 +1,14 @@
 //! The command line.
 
+use crate::commands::ack::Ack;
 use crate::commands::drill::Drill;
 use crate::commands::forget::Forget;
+use crate::commands::incidents::ListIncidents;
 use crate::commands::report::Report;
 use crate::commands::retire::Retire;
 use crate::commands::run::Run;
+use crate::commands::silence::Silence;
+use crate::commands::silences::Unsilence;
 use crate::commands::why::Why;
 use crate::config::units;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -86,6 +90,16 @@ pub(crate) enum Command {
     Run(Run),
     /// Tell how the verdict on a service came about
     Why(Why),
+    /// Show what is wrong and what was, from its beginning to its end
+    Incidents(ListIncidents),
+    /// Say that somebody cares for an incident: nobody is reminded of it any more
+    Ack(Ack),
+    /// Tell nobody of something for a time, or while a command runs; it is judged and recorded all the same
+    Silence(Silence),
+    /// Show what is muted
+    Silences,
+    /// End a silence: what is still bad then is told
+    Unsilence(Unsilence),
     /// Let the monitor drop what it knows of a service, which then is no longer expected to report
     Forget(Forget),
     /// Prove each channel with a notice of nothing, and tell how long it took

@@ -102,14 +102,22 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
 /// What is asked of the monitor, where one runs.
 fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyhow::Result<u8> {
     let (meant, monitor) = watched(cli, env, config);
-    let monitor = monitor.as_ref();
+    let (monitor, format) = (monitor.as_ref(), cli.common.format);
     match command {
         Command::Why(why) => {
             let chain = why.chain(monitor, config, &meant.dirs)?;
-            commands::why::show(&chain, cli.common.format, env)?;
+            commands::why::show(&chain, format, env)?;
         }
+        Command::Incidents(list) => list.show(monitor, &config.state_dir, env, format)?,
+        Command::Ack(ack) => ack.acknowledge(monitor, env, format)?,
+        Command::Silence(silence) => {
+            let find = || watched(cli, env, config).1;
+            return silence.silence(&find, env, format).map(exit_byte);
+        }
+        Command::Silences => commands::silences::list(monitor, &config.state_dir, env, format)?,
+        Command::Unsilence(unsilence) => unsilence.end(monitor, env, format)?,
         Command::Forget(forget) => forget.forget(monitor, &config.state_dir, &meant.dirs)?,
-        Command::Drill(drill) if !drill.drill(monitor, config, env, cli.common.format)? => {
+        Command::Drill(drill) if !drill.drill(monitor, config, env, format)? => {
             return Ok(UNKNOWN);
         }
         Command::Retire(_) => Retire::retire(monitor, config, env)?,

@@ -9,6 +9,7 @@ pub(crate) mod drill;
 mod footprints;
 mod learn;
 mod ledger;
+mod operator;
 mod outside;
 mod own;
 mod posts;

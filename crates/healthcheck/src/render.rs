@@ -4,6 +4,7 @@ pub(crate) mod checkmk;
 mod gauges;
 mod headline;
 pub(crate) mod health_json;
+pub(crate) mod incidents;
 mod issues;
 pub(crate) mod json;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod plug_in;
 pub(crate) mod prometheus;
 #[cfg(test)]
 mod samples;
+pub(crate) mod silences;
 pub(crate) mod table;
 mod text;
 pub(crate) mod why;
@@ -95,6 +97,14 @@ impl Source {
         }
     }
 
+    /// Where no monitor runs, what one left behind is shown.
+    const fn of_kept(self) -> &'static str {
+        match self {
+            Self::Direct => "state.db",
+            Self::Monitor { .. } => "monitor",
+        }
+    }
+
     pub(crate) const fn monitor_pid(self) -> Option<u32> {
         match self {
             Self::Direct => None,
@@ -135,8 +145,12 @@ fn message_of(view: &SubjectView) -> &str {
 
 /// The name of a subject among those of all kinds.
 fn full_name(view: &SubjectView) -> String {
-    match view.kind {
-        Kind::Service => view.name.to_string(),
-        kind => format!("{kind} {}", view.name),
+    named(view.kind, &view.name)
+}
+
+fn named(kind: Kind, name: &str) -> String {
+    match kind {
+        Kind::Service => name.to_owned(),
+        kind => format!("{kind} {name}"),
     }
 }

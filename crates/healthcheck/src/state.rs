@@ -129,13 +129,16 @@ impl Store {
         self.read(|connection| rows::last_transitions(connection, subject, limit))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
     /// The incidents that are open, then the last that are over, the newest first.
     pub(crate) fn incidents(&self, limit: usize) -> Result<Vec<Incident>, StoreError> {
         self.read(|connection| alerts::incidents(connection, limit))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// One incident, open or over.
+    pub(crate) fn incident(&self, id: u64) -> Result<Option<Incident>, StoreError> {
+        self.read(|connection| alerts::incident_by_id(connection, id))
+    }
+
     /// The last notices that tell of a subject, and what became of them, the newest first.
     pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
         self.read(|connection| alerts::notices_of(connection, subject, limit))

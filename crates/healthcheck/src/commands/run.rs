@@ -1,32 +1,23 @@
 //! `healthcheck run -- CMD`: any command becomes a service that reports.
 
 use crate::cli;
+use crate::commands::child::{self, Ended, NOT_RUN, SIGNAL_BASE};
 use crate::commands::tail::Tail;
 use clap::Args;
 use health_reporter::{LoopHandle, MAX_DEADLINE_S, Record, Reporter, ServiceName, Status};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::SIGHUP;
+use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::signal_name;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tracing::warn;
 
-/// What shells say of a command that is not there, and of one that cannot be run.
-const NOT_FOUND: i32 = 127;
-const NOT_RUN: i32 = 126;
-/// Shells add this to the number of the signal that ended a command.
-const SIGNAL_BASE: i32 = 128;
 const CHECK: &str = "exit";
-
-/// Signals that ask a command to end.
-const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
-const CAUGHT: [i32; 7] = [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -46,7 +37,7 @@ impl Run {
     /// is wrong with reporting, the command runs.
     pub(crate) fn run(&self, dir: &Path) -> i32 {
         // Before the command is started, or its end could come before anybody listens.
-        let signals = SignalsInfo::<WithOrigin>::new(caught());
+        let signals = child::signals();
         match self.spawn() {
             Ok(child) => self.follow(child, dir, signals),
             Err(error) => self.refused(&error, dir),
@@ -62,7 +53,7 @@ impl Run {
         let program = PathBuf::from(self.command.first().cloned().unwrap_or_default());
         let problem = format!("cannot run {}: {error}", program.display());
         warn!("{problem}");
-        let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_RUN };
+        let code = child::code_of_refusal(error);
         if let Some(health) = self.reporter(dir, std::process::id()) {
             let record = Record::new(Status::Error).message(problem).metadata("code", code);
             health.record_with(CHECK, record);
@@ -81,13 +72,7 @@ impl Run {
         let mut tail = Tail::of(child.stdout.take(), child.stderr.take());
         let health = self.reporter(dir, child.id());
         let job = health.as_ref().and_then(|health| self.watch_job(health));
-        let ended = match signals {
-            Ok(mut signals) => wait_passing_signals_on(&mut child, &mut signals),
-            Err(error) => {
-                warn!("signals are not passed on: {error}");
-                child.wait().map(|status| Ended { status, asked_by: None })
-            }
-        };
+        let ended = child::wait(&mut child, signals);
         drop(job);
         let code = ended.as_ref().map_or(NOT_RUN, Ended::code);
         match ended.ok().zip(health) {
@@ -131,18 +116,7 @@ impl Run {
     }
 }
 
-struct Ended {
-    status: ExitStatus,
-    /// The last signal that asked the command to end.
-    asked_by: Option<i32>,
-}
-
 impl Ended {
-    fn code(&self) -> i32 {
-        let by_signal = || self.status.signal().map_or(NOT_RUN, |signal| SIGNAL_BASE + signal);
-        self.status.code().unwrap_or_else(by_signal)
-    }
-
     /// The signal after which the command ended as it was asked to: by it, or in success.
     fn stopped_by(&self) -> Option<&'static str> {
         let signal = self.asked_by?;
@@ -164,49 +138,5 @@ impl Ended {
         }
         let last_line = output.lines().next_back().unwrap_or_default().to_owned();
         record.message(last_line).metadata("output", output)
-    }
-}
-
-/// The signals that are passed on. Those that are ignored stay so, or `nohup` would protect nobody.
-fn caught() -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    let is_kept = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (signal - 1)) == 0;
-    CAUGHT.into_iter().filter(is_kept).collect()
-}
-
-fn wait_passing_signals_on(child: &mut Child, signals: &mut SignalsInfo<WithOrigin>) -> io::Result<Ended> {
-    let mut asked_by = None;
-    end_with(child, signals.handle())?;
-    for origin in signals.forever() {
-        if ENDING.contains(&origin.signal) {
-            asked_by = Some(origin.signal);
-        }
-        // What the terminal sends, it sends to the command as well.
-        if origin.signal != SIGCHLD && origin.process.is_some() {
-            pass_on(origin.signal, child);
-        }
-    }
-    child.wait().map(|status| Ended { status, asked_by })
-}
-
-/// Ends the waiting for signals with the command. Whoever started us may have blocked the signal that says so; the
-/// command is not asked how it ended before that, so its pid stays its own.
-fn end_with(child: &Child, signals: Handle) -> io::Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(ErrorKind::InvalidInput)?;
-    let wait = move || {
-        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let _ = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), ended));
-        signals.close();
-    };
-    std::thread::Builder::new().name("command".to_owned()).spawn(wait).map(drop)
-}
-
-fn pass_on(signal: i32, child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
-        // A command that has just ended needs no signal any more.
-        let _ = rustix::process::kill_process(pid, signal);
     }
 }

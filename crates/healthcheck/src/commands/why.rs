@@ -1,21 +1,20 @@
 //! `healthcheck why`: how a verdict came about.
 
 use super::running_monitor::RunningMonitor;
+use super::show::Shape;
 use super::snapshot;
 use crate::cli::Format;
 use crate::config::Config;
 use crate::monitor::control::{Answer, Question};
 use crate::render::Source;
 use crate::render::json;
-use crate::render::why::{self, Chain};
+use crate::render::why::{self, Chain, Past, People};
 use crate::state::Store;
-use crate::terminal;
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
 use clap::Args;
 use health_reporter::directory::Environment;
-use healthcheck_core::{Subject, SubjectView, Transition};
+use healthcheck_core::Subject;
 use jiff::tz::TimeZone;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use tracing::debug;
 
@@ -25,6 +24,8 @@ const ALIKE: f64 = 0.8;
 const MAX_NAMES: usize = 20;
 /// Transitions that are shown of one subject.
 const MAX_TRANSITIONS: usize = 8;
+/// Notices that are shown of one subject.
+const MAX_NOTICES: usize = 8;
 
 #[derive(Debug, Args)]
 pub(crate) struct Why {
@@ -51,33 +52,31 @@ impl Why {
             None => {}
         }
         let picture = snapshot::look(config, dirs, None);
-        let kept = |subject: &SubjectView| kept_transitions(&config.state_dir, subject);
+        let kept = |subject: &Subject| past(&config.state_dir, subject).unwrap_or_default();
         Chain::of(&picture.snapshot, &self.name, kept)
             .ok_or_else(|| unknown(&self.name, &why::names(&picture.snapshot)))
     }
 }
 
-/// The last transitions that a monitor left behind.
-fn kept_transitions(state_dir: &Path, view: &SubjectView) -> Vec<Transition> {
-    let subject = Subject::new(view.kind, &view.name);
-    let kept = Store::read_only(state_dir).and_then(|kept| kept.last_transitions(&subject, MAX_TRANSITIONS));
-    let kept = kept.inspect_err(|error| debug!("no past is known: {error}")).unwrap_or_default();
-    kept.into_iter().map(|(_, transition)| transition).collect()
+/// What a monitor left behind.
+fn past(state_dir: &Path, subject: &Subject) -> Option<Past> {
+    let kept = Store::read_only(state_dir).and_then(|kept| {
+        let transitions = kept.last_transitions(subject, MAX_TRANSITIONS)?;
+        let notices = kept.notices_of(subject, MAX_NOTICES)?;
+        let incident = |id| kept.incident(id).ok().flatten();
+        let people = People::of(&kept.alerts()?, subject, incident, notices);
+        let transitions = transitions.into_iter().map(|(_, transition)| transition).collect();
+        Ok(Past { transitions, people })
+    });
+    kept.inspect_err(|error| debug!("no past is known: {error}")).ok()
 }
 
 /// Shows the chain on the standard output.
 pub(crate) fn show(chain: &Chain, format: Option<Format>, env: &Environment) -> anyhow::Result<()> {
-    let stdout = io::stdout();
-    let is_terminal = stdout.is_terminal();
-    let mut out = io::BufWriter::new(stdout.lock());
-    let written = match format.unwrap_or(if is_terminal { Format::Table } else { Format::Json }) {
-        Format::Table => {
-            why::write(chain, terminal::surface(env, is_terminal), &TimeZone::system(), &mut out)
-        }
-        Format::Json => json::write_chain(chain, is_terminal, &mut out),
-        _ => bail!("why is shown with --format table or json only"),
-    };
-    written.and_then(|()| out.flush()).context("cannot write why")
+    super::show::show("why", format, env, |shape, out| match shape {
+        Shape::Table(surface) => why::write(chain, surface, &TimeZone::system(), out),
+        Shape::Json { for_people } => json::write_chain(chain, for_people, out),
+    })
 }
 
 /// That there is nothing of this name, and what there is.

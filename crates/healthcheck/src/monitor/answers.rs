@@ -3,11 +3,11 @@
 use super::Monitor;
 use super::control::{Answer, Asked, Question};
 use crate::commands::snapshot::remarks_of;
-use crate::render::why::{self, Chain};
+use crate::render::why::{self, Chain, Past};
 use crate::render::{Mode, Picture, Source};
 use crate::sources::machine;
 use healthcheck_core::alerts::Outcome;
-use healthcheck_core::{Snapshot, Subject, SubjectView, Transition};
+use healthcheck_core::{Snapshot, Subject, Transition};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -19,9 +19,14 @@ impl Monitor {
         let answer = match asked.question {
             Question::Snapshot => Answer::Snapshot(Box::new(self.picture())),
             Question::Why { service } => self.why(&service),
+            Question::Incidents => self.incidents(),
+            Question::Silences => self.silences(),
             question if question.changes() && !asked.may_change => {
                 Answer::refused("only root and the monitor's own user may change anything")
             }
+            Question::Acknowledge { incident, author } => self.acknowledge(incident, &author),
+            Question::Silence { silence } => self.silence(silence),
+            Question::Unsilence { id } => self.unsilence(id),
             Question::Forget { service } => self.forget_known(&service),
             Question::Drill => Answer::Drill(Box::new(self.drill())),
             Question::Drilled => Answer::Drill(Box::new(self.drill.clone())),
@@ -72,16 +77,18 @@ impl Monitor {
 
     fn why(&self, name: &str) -> Answer {
         let snapshot = self.picture().snapshot;
-        let chain = Chain::of(&snapshot, name, |view| self.last_transitions(view));
+        let chain = Chain::of(&snapshot, name, |subject| Past {
+            transitions: self.last_transitions(subject),
+            people: self.people(subject),
+        });
         chain.map_or_else(
             || Answer::Unknown { names: why::names(&snapshot) },
             |chain| Answer::Why(Box::new(chain)),
         )
     }
 
-    fn last_transitions(&self, view: &SubjectView) -> Vec<Transition> {
-        let subject = Subject::new(view.kind, &view.name);
-        let kept = self.ledger.store().last_transitions(&subject, LAST).unwrap_or_default();
+    fn last_transitions(&self, subject: &Subject) -> Vec<Transition> {
+        let kept = self.ledger.store().last_transitions(subject, LAST).unwrap_or_default();
         kept.into_iter().map(|(_, transition)| transition).collect()
     }
 

@@ -13,6 +13,7 @@ pub(crate) use door::serve;
 use super::drill::DrillReport;
 use crate::render::Picture;
 use crate::render::why::Chain;
+use healthcheck_core::alerts::{Incident, Silence};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -40,6 +41,16 @@ pub(crate) enum Question {
     Why { service: String },
     /// To drop what it knows of one.
     Forget { service: String },
+    /// What is wrong, and what was.
+    Incidents,
+    /// To remind nobody of an incident.
+    Acknowledge { incident: u64, author: String },
+    /// To tell nobody of something. The number and the time of its beginning are given by the monitor.
+    Silence { silence: Silence },
+    /// What is muted.
+    Silences,
+    /// To end a silence.
+    Unsilence { id: u64 },
     /// To read its configuration again.
     Reload,
     /// To send a notice of nothing through each channel.
@@ -57,6 +68,14 @@ pub(crate) enum Answer {
     Snapshot(Box<Picture>),
     Why(Box<Chain>),
     Drill(Box<DrillReport>),
+    /// Those that are open, then the last that are over, the newest first.
+    Incidents(Vec<Incident>),
+    Silences(Vec<Silence>),
+    /// It is muted; so many subjects that are known have such a name.
+    Silenced {
+        id: u64,
+        muted: usize,
+    },
     /// What was asked for is done.
     Done,
     /// There is nothing of this name; these are there.
@@ -83,8 +102,9 @@ pub(crate) struct Asked {
 impl Question {
     pub(crate) const fn changes(&self) -> bool {
         match self {
-            Self::Snapshot | Self::Why { .. } | Self::Drilled => false,
+            Self::Snapshot | Self::Why { .. } | Self::Drilled | Self::Incidents | Self::Silences => false,
             Self::Forget { .. } | Self::Reload | Self::Drill | Self::Retire => true,
+            Self::Acknowledge { .. } | Self::Silence { .. } | Self::Unsilence { .. } => true,
         }
     }
 

@@ -1,11 +1,14 @@
 //! The snapshot as JSON, version 1: a contract with whoever reads it.
 
 mod chain;
+mod incidents;
 mod looks;
 mod machine;
 
 use super::Picture;
+use super::incidents::Incidents;
 use super::issues::issues;
+use super::silences::Silences;
 use super::why::Chain;
 use health_reporter::Status;
 use healthcheck_core::{CheckView, Evidence, Kind, Priority, ProcessCost, ServiceView};
@@ -28,6 +31,16 @@ pub(crate) fn write(picture: &Picture, for_people: bool, out: &mut dyn Write) ->
 /// Writes in the same way how one verdict came about.
 pub(crate) fn write_chain(chain: &Chain, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
     write_object(&chain::Document::of(chain), for_people, out)
+}
+
+/// Writes in the same way what is wrong and what was.
+pub(crate) fn write_incidents(list: &Incidents, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&incidents::IncidentList::of(list), for_people, out)
+}
+
+/// Writes in the same way what is muted.
+pub(crate) fn write_silences(list: &Silences, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&incidents::SilenceList::of(list), for_people, out)
 }
 
 fn write_object(document: &impl Serialize, for_people: bool, out: &mut dyn Write) -> io::Result<()> {

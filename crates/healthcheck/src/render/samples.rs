@@ -2,11 +2,13 @@
 
 use super::{Mode, Picture, Remark, Source};
 use health_reporter::{State, Status};
+use healthcheck_core::alerts::{Incident, Outgoing, Silence};
 use healthcheck_core::{
     Capacity, Cause, Counts, Descriptors, Disk, Evidence, Inodes, Kind, Limits, Load, Metric, Pressure,
     Priority, ProcessCost, Quantity, Resources, ServiceView, Snapshot, SubjectView, Temperature,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -156,13 +158,13 @@ pub(super) fn troubled() -> Picture {
     camera.current_task = Some("indexing 2024-11-03".into());
     let transcoder = ServiceView {
         subject: SubjectView {
-            since: now() - jiff::SignedDuration::from_mins(2),
+            since: now() - SignedDuration::from_mins(2),
             ..service("transcoder", Status::Warning, Cause::SelfReported, "queue 812 of 1000").subject
         },
         ..well("transcoder")
     };
     let mut agent = service("agent", Status::Healthy, Cause::Stopped, "");
-    agent.subject.since = now() - jiff::SignedDuration::from_mins(5);
+    agent.subject.since = now() - SignedDuration::from_mins(5);
     let services = vec![agent, well("audio"), camera, well("core"), well("display"), transcoder];
     let others = vec![
         zmq("depth", Status::Error, "tcp://127.0.0.1:5556 refused"),
@@ -223,4 +225,45 @@ pub(super) fn hostile_texts() -> Vec<String> {
     texts.push("0123456789 ".repeat(1_000));
     texts.push("長".repeat(4_000));
     texts
+}
+
+/// An incident that began three minutes ago; the last one of its subjects recovered so many seconds ago.
+pub(super) fn incident(id: u64, over: Option<i64>, names: &[&str], message: &str) -> Incident {
+    let ago = |seconds| now() - SignedDuration::from_secs(seconds);
+    let member = |name: &&str| {
+        json!({ "subject": { "kind": "service", "name": name }, "status": "error", "cause": "crashed",
+                "message": message, "since": ago(180), "recovered": over.map(ago) })
+    };
+    let members: Vec<_> = names.iter().map(member).collect();
+    serde_json::from_value(json!({
+        "id": id, "opened": ago(180), "resolved": over.map(ago), "worst": "error", "acknowledged": null,
+        "members": members, "opened_at": { "secs": 1, "nanos": 0 },
+    }))
+    .unwrap()
+}
+
+/// A notice of three minutes ago.
+pub(super) fn notice(id: &str, channel: &str, state: &str, attempts: u32, error: Option<&str>) -> Outgoing {
+    let at = now() - SignedDuration::from_secs(180);
+    let notice = json!({
+        "id": id, "channel": channel, "host": "deimos", "at": at, "reason": "opened", "status": "error",
+        "incident": 12, "thread": "a-i12", "title": "deimos: camera is down", "text": "", "items": [],
+        "still_bad": [], "left_out": 0,
+    });
+    serde_json::from_value(json!({
+        "notice": notice, "state": state, "attempts": attempts, "last_error": error, "ended": null,
+    }))
+    .unwrap()
+}
+
+pub(super) fn silence(id: u64, pattern: &str, reason: &str, command: Option<&str>) -> Silence {
+    Silence {
+        id,
+        pattern: pattern.to_owned(),
+        until: now() + SignedDuration::from_mins(90),
+        while_command: command.map(str::to_owned),
+        reason: reason.to_owned(),
+        author: "ann".to_owned(),
+        created: now(),
+    }
 }

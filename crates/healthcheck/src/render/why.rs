@@ -1,14 +1,17 @@
 //! How one verdict came about, from what was seen to what is held, in plain words.
 
 mod page;
+mod people;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub(crate) use page::write;
+pub(super) use page::{moment, time};
 
 use super::{Source, full_name};
-use healthcheck_core::{ServiceView, Snapshot, SubjectView, Transition};
+use healthcheck_core::alerts::{Alerts, ChannelView, Incident, Outgoing};
+use healthcheck_core::{ServiceView, Snapshot, Subject, SubjectView, Transition};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +24,40 @@ pub(crate) struct Chain {
     /// The instant at which it is told.
     pub(crate) at: Timestamp,
     pub(crate) view: View,
+    #[serde(flatten)]
+    pub(crate) past: Past,
+}
+
+/// What went before, and what followed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Past {
     /// The last changes of the verdict, the newest first.
     pub(crate) transitions: Vec<Transition>,
+    pub(crate) people: People,
+}
+
+/// Who was told, and who was not.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct People {
+    /// The incident that it belongs to, or last belonged to.
+    pub(crate) incident: Option<Incident>,
+    pub(crate) channels: Vec<ChannelView>,
+    /// The last notices that tell of it, the newest first.
+    pub(crate) notices: Vec<Outgoing>,
+}
+
+impl People {
+    /// An incident that is over is known only as it was kept.
+    pub(crate) fn of(
+        alerts: &Alerts,
+        subject: &Subject,
+        kept: impl FnOnce(u64) -> Option<Incident>,
+        notices: Vec<Outgoing>,
+    ) -> Self {
+        let open = |id| alerts.open_incidents().find(|incident| incident.id == id).cloned();
+        let incident = alerts.incident_of(subject).and_then(|id| open(id).or_else(|| kept(id)));
+        Self { incident, channels: alerts.channels_of(subject), notices }
+    }
 }
 
 /// What is held of a subject.
@@ -34,15 +69,12 @@ pub(crate) enum View {
 }
 
 impl Chain {
-    /// The chain of the subject that is called `name`; the transitions are asked for of that one only.
-    pub(crate) fn of(
-        snapshot: &Snapshot,
-        name: &str,
-        transitions: impl FnOnce(&SubjectView) -> Vec<Transition>,
-    ) -> Option<Self> {
+    /// The chain of the subject that is called `name`; its past is asked for of that one only.
+    pub(crate) fn of(snapshot: &Snapshot, name: &str, past: impl FnOnce(&Subject) -> Past) -> Option<Self> {
         let view = View::of(snapshot, name)?;
-        let transitions = transitions(view.subject());
-        Some(Self { source: Source::Direct, at: snapshot.timestamp, view, transitions })
+        let SubjectView { kind, name, .. } = view.subject();
+        let past = past(&Subject::new(*kind, name));
+        Some(Self { source: Source::Direct, at: snapshot.timestamp, view, past })
     }
 }
 

@@ -44,6 +44,7 @@ const ANYTHING: &str =
 const OPEN: &str = "SELECT id, record FROM incidents WHERE resolved IS NULL ORDER BY id DESC LIMIT ?1";
 const RESOLVED: &str =
     "SELECT id, record FROM incidents WHERE resolved IS NOT NULL ORDER BY id DESC LIMIT ?1";
+const ONE: &str = "SELECT id, record FROM incidents WHERE id = ?1";
 const TROUBLES: &str = "SELECT kind, name, record FROM troubles";
 const CHANNELS: &str = "SELECT name, record FROM channels";
 const TOLD: &str = "SELECT channel, kind, name, record FROM told";
@@ -64,8 +65,8 @@ const WRITING: [&str; 11] = [
     PUT_SILENCE,
     DROP_SILENCE,
 ];
-const READING: [&str; 10] =
-    [HEAD, ANYTHING, OPEN, RESOLVED, TROUBLES, CHANNELS, TOLD, WAITING, LAST_NOTICES, SILENCES];
+const READING: [&str; 11] =
+    [HEAD, ANYTHING, OPEN, RESOLVED, ONE, TROUBLES, CHANNELS, TOLD, WAITING, LAST_NOTICES, SILENCES];
 
 /// The version of the schema that began to have them.
 const SINCE: usize = 2;
@@ -244,6 +245,14 @@ pub(super) fn incidents(connection: &Connection, limit: usize) -> rusqlite::Resu
     let left = limit.saturating_sub(incidents.len());
     incidents.extend(rows::rows(connection, RESOLVED, [bounded(left)], incident)?);
     Ok(incidents)
+}
+
+/// One incident, open or over.
+pub(super) fn incident_by_id(connection: &Connection, id: u64) -> rusqlite::Result<Option<Incident>> {
+    if !has_tables(connection) {
+        return Ok(None);
+    }
+    Ok(rows::rows(connection, ONE, [number(id)], incident)?.pop())
 }
 
 /// The last notices that tell of a subject, the newest first.

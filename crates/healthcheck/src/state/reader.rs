@@ -68,25 +68,26 @@ impl Reader {
         Ok(rows::last_transitions(&self.connection, subject, limit)?)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
     /// The alerts as they were last kept, to look at.
     pub(crate) fn alerts(&self) -> Result<Alerts, ReadError> {
         Ok(alerts::found(&self.connection)?.into_alerts())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
     /// The incidents that are open, then the last that are over, the newest first.
     pub(crate) fn incidents(&self, limit: usize) -> Result<Vec<Incident>, ReadError> {
         Ok(alerts::incidents(&self.connection, limit)?)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
+    /// One incident, open or over.
+    pub(crate) fn incident(&self, id: u64) -> Result<Option<Incident>, ReadError> {
+        Ok(alerts::incident_by_id(&self.connection, id)?)
+    }
+
     /// The last notices that tell of a subject, and what became of them, the newest first.
     pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
         Ok(alerts::notices_of(&self.connection, subject, limit)?)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands are about to ask for it"))]
     /// The silences, in the order in which they were asked for.
     pub(crate) fn silences(&self) -> Result<Vec<Silence>, ReadError> {
         Ok(alerts::silences(&self.connection)?)

@@ -7,7 +7,7 @@ use crate::monitor::control::pretended::Pretended;
 use crate::monitor::control::{Answer, Question};
 use crate::monitor::published::{Places, Publication, Published};
 use crate::render::Source;
-use crate::render::why::Chain;
+use crate::render::why::{Chain, Past};
 use health_reporter::clock;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -81,7 +81,7 @@ fn watching(dir: PathBuf) -> Pretended {
         let config = config::load(&Surroundings::of_this_process(None, &|_| None)).unwrap();
         let picture = snapshot::look(&config, std::slice::from_ref(&dir), None);
         let answer = match question {
-            Question::Why { service } => Chain::of(&picture.snapshot, service, |_| Vec::new())
+            Question::Why { service } => Chain::of(&picture.snapshot, service, |_| Past::default())
                 .map_or(Answer::Unknown { names: vec!["camera".into()] }, |chain| {
                     Answer::Why(Box::new(chain))
                 }),

@@ -1,8 +1,10 @@
 //! How one verdict came about, with the keys of the snapshot.
 
+use super::incidents::Disruption;
 use super::looks::Look;
 use super::{SCHEMA_VERSION, Service, Word};
 use crate::render::why::{Chain, View};
+use healthcheck_core::alerts::{ChannelView, Decided, Outgoing};
 use healthcheck_core::{Evidence, Transition};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +23,10 @@ pub(super) struct Document<'a> {
     held: Held<'a>,
     /// The newest first.
     transitions: Vec<Step<'a>>,
+    incident: Option<Disruption<'a>>,
+    channels: Vec<Channel<'a>>,
+    /// The newest first.
+    notices: Vec<Delivery<'a>>,
 }
 
 /// What the snapshot has of it.
@@ -60,7 +66,10 @@ impl<'a> Document<'a> {
                 View::Service(service) => Held::Service(Box::new(Service::of(service))),
                 View::Other(view) => Held::Look(Look::of(view)),
             },
-            transitions: chain.transitions.iter().map(Step::of).collect(),
+            transitions: chain.past.transitions.iter().map(Step::of).collect(),
+            incident: chain.past.people.incident.as_ref().map(Disruption::of),
+            channels: chain.past.people.channels.iter().map(Channel::of).collect(),
+            notices: chain.past.people.notices.iter().map(Delivery::of).collect(),
         }
     }
 }
@@ -78,6 +87,61 @@ impl<'a> Step<'a> {
             evidence: &transition.evidence,
             is_healed_by_supervisor: transition.is_healed_by_supervisor,
             is_flapping: transition.is_flapping,
+        }
+    }
+}
+
+/// How it stands between it and one channel.
+#[derive(Debug, Serialize)]
+struct Channel<'a> {
+    channel: &'a str,
+    /// That it was told, or why not: `reason` is a word.
+    decided: Option<&'a Decided>,
+    /// In words.
+    because: Option<String>,
+    on_its_way: Option<Delivery<'a>>,
+    problem: Option<&'a str>,
+}
+
+impl<'a> Channel<'a> {
+    fn of(view: &'a ChannelView) -> Self {
+        Self {
+            channel: &view.channel,
+            decided: view.decided.as_ref(),
+            because: view.decided.as_ref().map(|decided| decided.held.to_string()),
+            on_its_way: view.outgoing.as_ref().map(Delivery::of),
+            problem: view.problem.as_deref(),
+        }
+    }
+}
+
+/// A notice, and what became of it.
+#[derive(Debug, Serialize)]
+struct Delivery<'a> {
+    notice: &'a str,
+    channel: &'a str,
+    reason: &'static str,
+    title: &'a str,
+    at: Timestamp,
+    state: &'static str,
+    attempts: u32,
+    ended: Option<Timestamp>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    fn of(outgoing: &'a Outgoing) -> Self {
+        let notice = &outgoing.notice;
+        Self {
+            notice: &notice.id,
+            channel: &notice.channel,
+            reason: notice.reason.as_str(),
+            title: &notice.title,
+            at: notice.at,
+            state: outgoing.state.as_str(),
+            attempts: outgoing.attempts,
+            ended: outgoing.ended,
+            error: outgoing.last_error.as_deref(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The chain on a terminal.
 
-use super::{Chain, View, words};
+use super::{Chain, View, people, words};
 use crate::render::full_name;
 use crate::render::table::{Surface, colour, symbol};
 use crate::render::text::{fit, pad, printable, width, wrapped};
@@ -43,7 +43,10 @@ pub(crate) fn write(chain: &Chain, surface: Surface, zone: &TimeZone, out: &mut 
     }
     page.texts("looked at", words::looked_at(&chain.view))?;
     page.texts("not looked at", words::not_looked_at(&chain.view))?;
-    page.pairs("before", before(chain, zone))
+    page.pairs("before", before(chain, zone))?;
+    page.texts("incident", people::incident(chain, zone))?;
+    page.pairs("told", people::channels(chain, zone))?;
+    page.pairs("notices", people::notices(chain, zone))
 }
 
 struct Page<'a> {
@@ -141,7 +144,7 @@ fn concerns(service: &ServiceView) -> Vec<String> {
 /// The last changes: when, and what.
 fn before(chain: &Chain, zone: &TimeZone) -> Vec<(String, String)> {
     let told = |transition: &Transition| (time(transition.at, chain.at, zone), change(transition));
-    chain.transitions.iter().map(told).collect()
+    chain.past.transitions.iter().map(told).collect()
 }
 
 /// `healthy → error, crashed (signal 9)`: the cause, where the message does not begin with it.
@@ -159,7 +162,7 @@ fn change(transition: &Transition) -> String {
 }
 
 /// `11:59:57, 3 s ago`
-fn moment(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub(in crate::render) fn moment(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let at = time(then, now, zone);
     match Duration::try_from(now.duration_since(then)) {
         Ok(ago) if ago >= Duration::from_secs(1) => format!("{at}, {} ago", wording::duration(ago)),
@@ -168,7 +171,7 @@ fn moment(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// With its day where that is another one.
-fn time(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub(in crate::render) fn time(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (local, today) = (then.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
     let format = if local.date() == today.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     local.strftime(format).to_string()

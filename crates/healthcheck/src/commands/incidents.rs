@@ -1,0 +1,76 @@
+//! `healthcheck incidents`: what is wrong and what was, and who cares for it.
+
+use super::running_monitor::RunningMonitor;
+use super::show::{Shape, show};
+use crate::cli::Format;
+use crate::config::units;
+use crate::monitor::control::{Answer, Question};
+use crate::render::Source;
+use crate::render::incidents::{self, Incidents};
+use crate::render::json;
+use crate::state::Store;
+use clap::Args;
+use health_reporter::directory::Environment;
+use healthcheck_core::alerts::Incident;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use std::path::Path;
+use std::time::Duration;
+use tracing::debug;
+
+/// Incidents that are over, and are shown where nobody says since when.
+const LAST: usize = 10;
+const MAX_INCIDENTS: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct ListIncidents {
+    /// Also all those that ended within this time, as in 24h; otherwise the last ten
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    since: Option<Duration>,
+}
+
+impl ListIncidents {
+    /// Shows what a monitor knows, else what one left behind.
+    pub(crate) fn show(
+        &self,
+        monitor: Option<&RunningMonitor>,
+        state_dir: &Path,
+        env: &Environment,
+        format: Option<Format>,
+    ) -> anyhow::Result<()> {
+        let at = Timestamp::now();
+        let (source, incidents) = found(monitor, state_dir)?;
+        let list = Incidents { source, at, incidents: self.chosen(incidents, at) };
+        show("the list of incidents", format, env, |shape, out| match shape {
+            Shape::Table(surface) => incidents::write(&list, surface, &TimeZone::system(), out),
+            Shape::Json { for_people } => json::write_incidents(&list, for_people, out),
+        })
+    }
+
+    fn chosen(&self, mut incidents: Vec<Incident>, at: Timestamp) -> Vec<Incident> {
+        let mut left = if self.since.is_some() { MAX_INCIDENTS } else { LAST };
+        let since = self.since.and_then(|since| SignedDuration::try_from(since).ok());
+        let first = since.and_then(|since| at.checked_sub(since).ok()).unwrap_or(Timestamp::MIN);
+        incidents.retain(|incident| match incident.resolved {
+            None => true,
+            Some(resolved) => {
+                let is_shown = left > 0 && resolved >= first;
+                left -= usize::from(is_shown);
+                is_shown
+            }
+        });
+        incidents
+    }
+}
+
+fn found(monitor: Option<&RunningMonitor>, state_dir: &Path) -> anyhow::Result<(Source, Vec<Incident>)> {
+    if let Some(monitor) = monitor {
+        let pid = monitor.pid();
+        match monitor.ask(&Question::Incidents) {
+            Ok(Answer::Incidents(incidents)) => return Ok((Source::Monitor { pid }, incidents)),
+            Ok(other) => debug!("the monitor with pid {pid} shows no incidents: {}", other.problem()),
+            Err(error) => debug!("the monitor with pid {pid} gives no answer: {error}"),
+        }
+    }
+    Ok((Source::Direct, Store::read_only(state_dir)?.incidents(MAX_INCIDENTS)?))
+}
