@@ -74,6 +74,7 @@ pub struct Alerts {
 
 /// What holds the rest together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AlertsHead {
     /// What makes the numbers of one `state.db` unique: letters and digits.
     instance: String,
@@ -84,7 +85,6 @@ pub struct AlertsHead {
     reboot: Option<Reboot>,
     is_dry_run: bool,
     /// When whoever kept this said goodbye, if he did.
-    #[serde(default)]
     stopped: Option<Timestamp>,
 }
 

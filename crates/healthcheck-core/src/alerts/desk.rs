@@ -37,6 +37,7 @@ pub(crate) struct Desk {
 
 /// How it stands with a channel.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeskHead {
     /// When the next attempt is due.
     pub(crate) next_attempt: Duration,
@@ -55,6 +56,7 @@ pub struct DeskHead {
 
 /// What a channel was told of a subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Told {
     /// What its server last accepted; healthy where nothing is wrong or was told.
     #[serde(deserialize_with = "saved::word")]
