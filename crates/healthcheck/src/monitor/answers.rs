@@ -112,9 +112,7 @@ impl Monitor {
         own.tell("reports", self.desk.problems().first().map(String::as_str), &watched);
         own.tell("processes", self.runs.problem(), "their ends are waited for");
         own.tell("state_db", self.ledger.problem().as_deref(), "kept");
-        for (channel, problem) in self.alerts.channel_problems() {
-            own.tell(&format!("channel_{channel}"), problem, "works");
-        }
+        self.tell_health_of_channels();
         if self.dead_man.is_there() {
             own.tell("dead_man", self.dead_man.problem().as_deref(), "the message waits");
         }
@@ -123,5 +121,12 @@ impl Monitor {
             own.tell("systemd", self.units_problem.as_deref(), "followed");
         }
         own.tell("loop", self.last_error.as_deref(), "goes round");
+    }
+
+    /// One line for each channel, into our own report.
+    pub(super) fn tell_health_of_channels(&self) {
+        for (channel, problem) in self.alerts.channel_problems() {
+            self.own.tell(&format!("channel_{channel}"), problem, &self.posts.how(channel));
+        }
     }
 }

@@ -32,6 +32,8 @@ struct Job {
 /// The channels, each with its thread once there is something to send.
 pub(super) struct Posts {
     posts: BTreeMap<String, Post>,
+    /// Why the last attempt failed, of those that will be tried again.
+    failing: BTreeMap<String, String>,
     delivered: mpsc::UnboundedSender<Delivered>,
 }
 
@@ -44,13 +46,33 @@ struct Post {
 impl Posts {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Delivered>) {
         let (delivered, received) = mpsc::unbounded_channel();
-        (Self { posts: BTreeMap::new(), delivered }, received)
+        (Self { posts: BTreeMap::new(), failing: BTreeMap::new(), delivered }, received)
     }
 
     /// Sends through these from now on. What another one is just sending is still finished.
     pub(super) fn open(&mut self, channels: BTreeMap<String, Box<dyn Channel>>) {
         let post = |channel| Post { idle: Some(channel), jobs: None };
         self.posts = channels.into_iter().map(|(name, channel)| (name, post(channel))).collect();
+        self.failing.clear();
+    }
+
+    /// Takes in how an attempt ended.
+    pub(super) fn note(&mut self, delivered: &Delivered) {
+        let channel = delivered.channel.clone();
+        match &delivered.outcome {
+            Outcome::Failed { error, .. } => {
+                self.failing.insert(channel, error.clone());
+            }
+            Outcome::Accepted | Outcome::Refused { .. } => {
+                self.failing.remove(&channel);
+            }
+        }
+    }
+
+    /// How a channel is that has not failed for good.
+    pub(super) fn how(&self, channel: &str) -> String {
+        let error = self.failing.get(channel);
+        error.map_or_else(|| "works".to_owned(), |error| format!("is tried again: {error}"))
     }
 
     /// Tries to deliver a notice; how that ends is heard of in any case.

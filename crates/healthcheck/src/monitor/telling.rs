@@ -94,11 +94,13 @@ impl Monitor {
         if self.note_drilled(delivered) {
             return self.voice.delivery(now.wall, delivered);
         }
+        self.posts.note(delivered);
         let world = self.settings.world(&self.state, &now);
         self.alerts.delivered(&delivered.channel, &delivered.notice, &delivered.outcome, &world);
         self.is_plan_due = true;
         self.look_at_channels();
         self.settle();
+        self.tell_health_of_channels();
         self.voice.delivery(now.wall, delivered);
     }
 
