@@ -1,5 +1,6 @@
 //! End-to-end tests that read as stories: real programs, real faults, nothing that only pretends. They need root,
-//! strace, a C compiler, dash and Python with `jsonschema`, `pyzmq` and `aiosmtpd`; what is missing makes its test fail.
+//! strace, a C compiler, dash and Python with `jsonschema`, `pyzmq`, `aiosmtpd` and `standardwebhooks`; what is missing
+//! makes its test fail.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

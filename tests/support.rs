@@ -2,6 +2,7 @@
 
 mod dice;
 mod machine;
+pub(crate) mod mail;
 mod monitor;
 pub(crate) mod ntfy;
 mod patience;

@@ -1,9 +1,16 @@
 //! Telling people: what arrives at real servers of what happens to real services.
 
 mod arrival;
+mod canaries;
 mod dead_man;
 mod drill;
+mod environment;
 mod failing;
 mod operating;
 mod phone;
 mod reboot;
+mod hostile;
+mod jitter;
+mod kills;
+mod misbehaving;
+mod pace;

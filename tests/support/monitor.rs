@@ -147,7 +147,9 @@ impl Monitor {
     /// Ends it as the kernel does, and returns everything that it said before.
     #[track_caller]
     pub(crate) fn killed(mut self) -> Vec<Value> {
-        self.signal(Signal::KILL);
+        if !self.has_ended() {
+            self.signal(Signal::KILL);
+        }
         self.process.ended();
         while let Some(line) = self.process.line_or_none(PATIENCE) {
             self.note(&line);
@@ -159,6 +161,11 @@ impl Monitor {
     #[track_caller]
     pub(crate) fn cost(&self) -> Cost {
         Cost::of(self.pid())
+    }
+
+    /// Whether it is not there any more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
     }
 
     /// How it ended by itself.

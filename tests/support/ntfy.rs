@@ -1,14 +1,17 @@
 use super::PATIENCE;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A server after ntfy's publish API: what it accepts is a message, `DELETE` takes a scheduled one back.
+/// A server after ntfy's publish API: what it accepts is a message, `DELETE` takes a scheduled one back. Its answer is
+/// one that the other kinds of servers could have given, so that it can stand for them too.
 #[derive(Debug)]
 pub(crate) struct Ntfy {
     address: SocketAddr,
+    scheme: &'static str,
     inside: Arc<(Mutex<Inside>, Condvar)>,
 }
 
@@ -16,7 +19,8 @@ pub(crate) struct Ntfy {
 struct Inside {
     mode: Mode,
     received: Vec<Received>,
-    refused: usize,
+    /// When it did not accept something.
+    refused: Vec<Instant>,
     read: usize,
 }
 
@@ -27,10 +31,16 @@ pub(crate) enum Mode {
     Accepts,
     /// Answers with this status line and these headers.
     Answers(&'static str),
+    /// Refuses, and repeats everything that it was sent.
+    Echoes(&'static str),
     /// Takes the message, and says nothing.
     LosesTheAnswer,
     /// Reads, and never answers.
     Hangs,
+    /// Answers a byte a second.
+    Drips,
+    /// Its answer has no end.
+    NeverEnds,
 }
 
 /// A request that was accepted.
@@ -38,12 +48,22 @@ pub(crate) enum Mode {
 pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
+    /// Names in small letters.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) raw: String,
+    pub(crate) at: Instant,
 }
 
 impl Received {
     pub(crate) fn text(&self, key: &str) -> &str {
         self.body[key].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The title and the message.
@@ -59,22 +79,32 @@ impl Received {
 
 impl Ntfy {
     pub(crate) fn new() -> Self {
+        Self::start(None)
+    }
+
+    /// With a certificate.
+    pub(crate) fn tls(config: Arc<ServerConfig>) -> Self {
+        Self::start(Some(config))
+    }
+
+    fn start(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let inside = Arc::new((Mutex::new(Inside::default()), Condvar::new()));
         let shared = Arc::clone(&inside);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || drop(serve(stream.unwrap(), &shared)));
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                std::thread::spawn(move || converse(stream.unwrap(), tls, &shared));
             }
         });
-        Self { address, inside }
+        Self { address, scheme, inside }
     }
 
     /// Its URL, without a topic.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// A channel that leads here.
@@ -94,7 +124,12 @@ impl Ntfy {
 
     /// How many requests it did not accept.
     pub(crate) fn refused(&self) -> usize {
-        self.inside.0.lock().unwrap().refused
+        self.inside.0.lock().unwrap().refused.len()
+    }
+
+    /// When it did not accept something for the first time.
+    pub(crate) fn first_refused(&self) -> Instant {
+        self.inside.0.lock().unwrap().refused[0]
     }
 
     /// The next message, of those that were not waited for yet, that has all these words in it.
@@ -130,43 +165,72 @@ impl Ntfy {
     }
 }
 
-fn serve(stream: TcpStream, inside: &(Mutex<Inside>, Condvar)) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut stream = stream;
-    while let Some(received) = request(&mut reader)? {
+fn converse(stream: TcpStream, tls: Option<Arc<ServerConfig>>, inside: &(Mutex<Inside>, Condvar)) {
+    match tls {
+        None => drop(serve(stream, inside)),
+        Some(config) => {
+            drop(serve(StreamOwned::new(ServerConnection::new(config).unwrap(), stream), inside));
+        }
+    }
+}
+
+fn serve(stream: impl Read + Write, inside: &(Mutex<Inside>, Condvar)) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(received) = request(&mut stream)? {
         let mode = inside.0.lock().unwrap().mode.clone();
-        let note = || {
+        let stream = stream.get_mut();
+        let note = |received| {
             inside.0.lock().unwrap().received.push(received);
             inside.1.notify_all();
         };
+        if !matches!(mode, Mode::Accepts | Mode::LosesTheAnswer) {
+            inside.0.lock().unwrap().refused.push(Instant::now());
+        }
         match mode {
             Mode::Accepts => {
-                note();
-                answer(&mut stream, "200 OK", &json!({"id": "x", "event": "message"}))?;
+                note(received);
+                answer(stream, "200 OK", &json!({"id": "x", "event": "message", "ok": true}))?;
             }
             Mode::LosesTheAnswer => {
-                note();
+                note(received);
                 return Ok(());
             }
-            Mode::Answers(status) => {
-                inside.0.lock().unwrap().refused += 1;
-                answer(&mut stream, status, &json!({"error": "no"}))?;
+            Mode::Answers(status) => answer(stream, status, &json!({"error": "no"}))?,
+            Mode::Echoes(status) => {
+                answer(stream, status, &json!({"error": format!("{received:?}")}))?;
             }
-            Mode::Hangs => {
-                inside.0.lock().unwrap().refused += 1;
-                std::thread::sleep(Duration::from_secs(60));
-            }
+            Mode::Hangs => std::thread::sleep(Duration::from_secs(60)),
+            Mode::Drips => drip(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", 60)?,
+            Mode::NeverEnds => flood(stream)?,
         }
     }
     Ok(())
 }
 
-fn answer(stream: &mut TcpStream, status: &str, body: &Value) -> std::io::Result<()> {
-    let body = body.to_string();
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+fn drip(stream: &mut impl Write, bytes: &[u8], seconds: usize) -> std::io::Result<()> {
+    for byte in bytes.iter().cycle().take(seconds) {
+        stream.write_all(&[*byte])?;
+        stream.flush()?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
 }
 
-fn request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received>> {
+/// Until nobody reads any more.
+fn flood(stream: &mut impl Write) -> std::io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    loop {
+        stream.write_all(b"8\r\n{\"id\":\"x\r\n")?;
+    }
+}
+
+fn answer(stream: &mut impl Write, status: &str, body: &Value) -> std::io::Result<()> {
+    let body = body.to_string();
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    stream.flush()
+}
+
+fn request(reader: &mut impl BufRead) -> std::io::Result<Option<Received>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -184,6 +248,8 @@ fn request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Received
     let length: usize = length.and_then(|(_, value)| value.parse().ok()).unwrap_or_default();
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Ok(Some(Received { method, path, body }))
+    let at = Instant::now();
+    let raw = String::from_utf8(body).unwrap();
+    let body = serde_json::from_str(&raw).unwrap_or(Value::Null);
+    Ok(Some(Received { method, path, headers, body, raw, at }))
 }

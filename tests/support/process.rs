@@ -92,6 +92,13 @@ impl Process {
         self.lines.recv_timeout(patience).ok()
     }
 
+    /// Has nothing more to say, and returns the line that answers all of it.
+    #[track_caller]
+    pub(crate) fn answer(&mut self) -> String {
+        drop(self.input.take());
+        self.line()
+    }
+
     /// Says one line and returns the one that answers it.
     #[track_caller]
     pub(crate) fn ask(&mut self, line: &str) -> String {
@@ -107,6 +114,10 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits until it ends by itself.
