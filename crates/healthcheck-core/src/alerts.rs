@@ -127,6 +127,14 @@ impl Alerts {
         }
     }
 
+    /// More became known of what was noted already: whoever is told from now on is told that. What is over stays so.
+    pub fn amend(&mut self, transition: &Transition, world: &World<'_>) {
+        let is_open = self.troubles.get(&transition.subject).is_some_and(Trouble::is_open);
+        if is_open && transition.to > Status::Unknown {
+            self.note(transition, world);
+        }
+    }
+
     /// Brings what is known into agreement with what is true: at the start, since either may have been lost.
     pub fn agree(&mut self, world: &World<'_>) {
         self.head.clock.advance(world.now);

@@ -52,6 +52,8 @@ pub(crate) struct Host {
     pub(crate) decided: Vec<Notice>,
     /// How each subject is, as last judged by looking.
     pub(crate) truth: BTreeMap<Subject, Status>,
+    /// What changed last.
+    pub(crate) last_news: Vec<Transition>,
     /// Looks at each plan.
     pub(crate) watch: Option<Watch>,
     /// What is wrong first.
@@ -83,6 +85,7 @@ impl Host {
             kills: 0,
             decided: Vec::new(),
             truth: BTreeMap::new(),
+            last_news: Vec::new(),
             watch: None,
             problem: None,
             is_restless: false,
@@ -301,6 +304,9 @@ impl Host {
 
     /// Takes in, decides, keeps, sends.
     pub(crate) fn turn(&mut self, news: &[Transition]) {
+        if !news.is_empty() {
+            self.last_news = news.to_vec();
+        }
         self.with_world(|alerts, world| news.iter().for_each(|transition| alerts.note(transition, world)));
         if self.dies() {
             return;

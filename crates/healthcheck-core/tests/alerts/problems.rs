@@ -56,6 +56,64 @@ fn f4_a_recovery_is_told_wherever_the_problem_was_with_its_duration() {
 }
 
 #[test]
+fn f4_what_came_and_went_unnoticed_in_between_belongs_to_its_duration() {
+    let mut host = Host::running(&[("camera", &[])]);
+    host.errs("camera");
+    host.pass(100.0);
+    host.heals("camera");
+    host.pass(1.0);
+    host.errs("camera");
+    host.pass(139.0);
+    host.heals("camera");
+    host.pass(5.0);
+    assert!(host.server("phone").last().text.contains("back after 4 min (was:"));
+}
+
+#[test]
+fn f4_a_recovery_has_its_duration_hours_later() {
+    let mut host = Host::running(&[("camera", &[])]);
+    host.errs("camera");
+    host.pass(240.0);
+    host.server("phone").weather = Weather::Down;
+    host.heals("camera");
+    host.pass(5.0 * HOUR);
+    host.server("phone").weather = Weather::Works;
+    host.pass(HOUR);
+    assert!(host.server("phone").last().text.contains("back after 4 min (was: work: no frames"));
+}
+
+#[test]
+fn an_incident_has_since_when_each_of_its_subjects_is_bad() {
+    let mut host = Host::running(&[("camera", &[]), ("core", &[])]);
+    host.rules.group_wait = std::time::Duration::from_secs(60);
+    host.all(&["camera", "core"], Host::errs);
+    host.pass(10.0);
+    host.heals("camera");
+    host.pass(10.0);
+    host.errs("camera");
+    let now = host.now().wall;
+    let incidents: Vec<_> = host.alerts.open_incidents().cloned().collect();
+    assert_eq!((incidents.len(), incidents[0].members.len()), (1, 2));
+    assert_eq!((incidents[0].members[0].since, incidents[0].members[0].recovered), (now, None));
+}
+
+#[test]
+fn what_becomes_known_later_is_told_and_opens_nothing_that_is_over() {
+    let mut host = Host::running(&[("camera", &[])]);
+    host.crashes("camera");
+    let mut known = host.last_news.clone();
+    known[0].message = "killed, out of memory".into();
+    host.with_world(|alerts, world| alerts.amend(&known[0], world));
+    host.pass(20.0);
+    assert!(host.server("phone").last().text.contains("camera is down: killed, out of memory"));
+    host.starts("camera");
+    host.pass(20.0);
+    host.with_world(|alerts, world| alerts.amend(&known[0], world));
+    host.pass(HOUR);
+    assert_eq!(host.news(), ["deimos: camera is down", "deimos: camera is back"]);
+}
+
+#[test]
 fn f5_a_second_incident_within_the_cooldown_is_told_at_its_end() {
     let mut host = Host::running(&[("camera", &[])]);
     host.errs("camera");
@@ -273,6 +331,22 @@ fn what_flaps_is_told_once_and_then_three_times_an_hour() {
     host.errs("camera");
     host.pass(10.0);
     assert_eq!(host.news(), ["deimos: camera is down"], "it is calm again");
+}
+
+#[test]
+fn what_flaps_again_after_a_calm_hour_is_told_again() {
+    let mut host = Host::running(&[("camera", &[])]);
+    for _ in 0..2 {
+        for turn in 0..9 {
+            host.is_now("camera", turn % 2 == 0);
+            host.pass(0.5);
+        }
+        host.pass(HOUR);
+        host.acknowledges();
+    }
+    let told = host.server("phone").accepted.iter();
+    let flapping = told.filter(|(_, notice)| notice.reason == NoticeReason::Flapping).count();
+    assert_eq!(flapping, 2, "{:?}", host.titles("phone"));
 }
 
 #[test]
