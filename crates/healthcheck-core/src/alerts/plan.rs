@@ -326,13 +326,13 @@ impl Alerts {
         self.wake_at(reboot);
     }
 
-    /// Puts a notice on its way, unless what is on its way already says the same. What it replaces is owed.
+    /// Puts a notice on its way, unless what is on its way already says the same. What it replaces failed,
+    /// and is owed.
     fn put(&mut self, desk: &mut Desk, notice: &Notice, world: &World<'_>) -> bool {
         if let Some(outgoing) = &desk.outgoing {
             if says_the_same(&outgoing.notice, notice) {
                 return false;
             }
-            desk.owe_all();
             self.withdraw(desk, world);
         }
         self.head.last_notice += 1;
