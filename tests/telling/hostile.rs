@@ -178,7 +178,8 @@ fn in_telegram(post: &Received, notice: &Value) {
     let end = usize::try_from(entities[0]["length"].as_u64().unwrap()).unwrap();
     says("telegram", &String::from_utf16(&units[..end]).unwrap(), notice, "title");
     let rest = String::from_utf16(&units[end..]).unwrap();
-    let whole = if rest.starts_with('\n') { rest } else { text.to_owned() };
+    let is_title_in_text = notice["text"].as_str().unwrap().starts_with(notice["title"].as_str().unwrap());
+    let whole = if is_title_in_text { text.to_owned() } else { rest };
     says("telegram", &whole, notice, "text");
 }
 

@@ -179,15 +179,15 @@ fn every_kind_of_channel_says_what_is_the_matter_and_another_is_told_in_time() {
 fn mails_programs_and_files_say_what_is_the_matter() {
     let (mut world, good) = (World::new(), Ntfy::new());
     let mail = MailServer::plain();
-    world.mails("mail-down", closed_port(), "me", "none", failed("Connection refused"));
+    world.mails("mail-down", closed_port(), "me", "none", failed("connection refused"));
     let silent = port_that(|_stream| std::thread::sleep(Duration::from_secs(60)));
-    world.mails("mail-hangs", silent, "me", "none", failed("no answer in time"));
+    world.mails("mail-hangs", silent, "me", "none", failed("no answer"));
     let dripping = port_that(|mut stream| {
         while stream.write_all(b"2").is_ok() {
             std::thread::sleep(Duration::from_secs(1));
         }
     });
-    world.mails("mail-drips", dripping, "me", "none", failed("no answer in time"));
+    world.mails("mail-drips", dripping, "me", "none", failed("no answer"));
     let endless = port_that(|mut stream| while stream.write_all(b"220-and on\r\n").is_ok() {});
     world.mails("mail-endless", endless, "me", "none", failed("it does not speak SMTP"));
     world.mails("mail-plain", mail.port(), "me", "starttls", refused("it offers no STARTTLS"));

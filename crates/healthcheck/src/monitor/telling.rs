@@ -85,7 +85,7 @@ impl Monitor {
     pub(super) fn note_again(&mut self, transition: &Transition) {
         let now = self.now();
         let world = self.settings.world(&self.state, &now);
-        self.alerts.note(transition, &world);
+        self.alerts.amend(transition, &world);
     }
 
     /// Keeps how an attempt ended, and says it.
