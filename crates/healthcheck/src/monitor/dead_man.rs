@@ -52,6 +52,10 @@ struct Armed {
 impl Switch {
     /// The message is delivered a window from now, unless it is moved again.
     fn arm(&mut self, now: Timestamp) -> Outcome {
+        let former = self.take_back_former();
+        if former != Outcome::Accepted {
+            return former;
+        }
         let time = local(now);
         let silent = wording::duration(self.window);
         let title = format!("{}: no sign of life", self.host);
@@ -60,6 +64,14 @@ impl Switch {
             self.host
         );
         self.schedule(now, self.window, &title, &text)
+    }
+
+    /// What waits under another name, of a `state.db` that is not there any more, nobody would ever move.
+    fn take_back_former(&self) -> Outcome {
+        match self.kept() {
+            Some(armed) if armed.sequence != self.sequence => self.retire(),
+            _ => Outcome::Accepted,
+        }
     }
 
     /// It is farther away after a stop.
@@ -144,6 +156,7 @@ fn back(host: &str, sequence: &str, now: Timestamp) -> Notice {
 
 enum Order {
     Stop(Sender<()>),
+    Leave,
     Retire(tokio::sync::oneshot::Sender<Outcome>),
 }
 
@@ -185,6 +198,13 @@ impl DeadMan {
         }
     }
 
+    /// The message waits elsewhere from now on, or nowhere: here nobody would move it any more.
+    pub(super) fn leave(self) {
+        if let Some(orders) = self.orders {
+            let _ = orders.send(Order::Leave);
+        }
+    }
+
     /// The machine says goodbye for good.
     pub(super) fn retire(&self, done: tokio::sync::oneshot::Sender<Outcome>) {
         if let Some(orders) = &self.orders {
@@ -211,6 +231,10 @@ impl Work {
                         self.switch.stop(Timestamp::now());
                     }
                     let _ = done.send(());
+                    return;
+                }
+                Ok(Order::Leave) => {
+                    self.switch.retire();
                     return;
                 }
                 Ok(Order::Retire(done)) => {

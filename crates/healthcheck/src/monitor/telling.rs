@@ -4,6 +4,7 @@ use super::dead_man::DeadMan;
 use super::posts::Delivered;
 use super::{Monitor, Settings};
 use crate::commands::telling::{channels, switch};
+use crate::config::ChannelSettings;
 use health_reporter::clock;
 use healthcheck_core::alerts::{Notice, Reboot};
 use healthcheck_core::{Delivery, Facts, Gap, GapReason, Kind, Observation, ProbeFacts, Subject, Transition};
@@ -58,7 +59,10 @@ impl Monitor {
         if former.config.channels != self.settings.config.channels {
             self.posts.open(channels(&self.settings.config, &self.env));
         }
-        if former.config.dead_man != self.settings.config.dead_man {
+        if keeper(former) != keeper(&self.settings) {
+            std::mem::take(&mut self.dead_man).leave();
+            self.begin_dead_man();
+        } else if former.config.dead_man != self.settings.config.dead_man {
             self.begin_dead_man();
         }
         let gone: Vec<Subject> = self
@@ -120,4 +124,11 @@ impl Monitor {
             self.observe(Observation { subject, outcome, took: Duration::ZERO });
         }
     }
+}
+
+/// Where the dead-man's message waits, if it does.
+fn keeper(settings: &Settings) -> Option<&ChannelSettings> {
+    let Settings { config, .. } = settings;
+    let name = config.dead_man.channel.as_ref().filter(|_| !config.dead_man.window.is_zero())?;
+    config.channels.get(name).filter(|_| !config.alerts.dry_run)
 }
