@@ -2,6 +2,7 @@
 
 use crate::support::Machine;
 use crate::support::ntfy::{Ntfy, Received};
+use serde_json::json;
 use std::time::Duration;
 
 #[test]
@@ -21,4 +22,25 @@ fn a_message_waits_while_the_monitor_lives_and_longer_after_a_stop_and_retire_ta
     let back = ntfy.next("it to be taken back", Duration::from_secs(1), |it| it.method == "DELETE");
     assert_eq!(back.path, format!("/phone/{}", waits.text("sequence_id")));
     assert!(ntfy.messages().is_empty());
+}
+
+#[test]
+fn no_message_is_left_behind_that_nobody_moves_any_more() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    let channel = |topic: &str| {
+        format!("[channels.phone]\nkind = \"ntfy\"\nserver = \"{}\"\ntopic = \"{topic}\"\n", ntfy.url())
+    };
+    machine.configures(&channel("phone"));
+    // Of a state.db that was lost with all its names.
+    let fires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let former = json!({"sequence": "lost-alive", "fires_at": fires_at}).to_string();
+    std::fs::write(machine.root().join("logs/dead_man.json"), former).unwrap();
+    let _monitor = machine.monitors();
+    let patience = Duration::from_secs(90);
+    let lost = ntfy.next("the lost one to be taken back", patience, |it| it.method == "DELETE");
+    assert_eq!(lost.path, "/phone/lost-alive");
+    let waits = ntfy.next("a message that waits", Duration::from_secs(5), Received::is_scheduled);
+    machine.configures(&channel("another"));
+    let moved = ntfy.next("it to be taken back", Duration::from_secs(5), |it| it.method == "DELETE");
+    assert_eq!(moved.path, format!("/phone/{}", waits.text("sequence_id")));
 }

@@ -2,8 +2,10 @@
 
 use super::arrival::{AT_ONCE, sleeper, starts};
 use crate::support::ntfy::{Mode, Ntfy};
-use crate::support::{Machine, beat_of, eventually};
+use crate::support::{Machine, Monitor, Process, beat_of, eventually};
+use rustix::process::Signal;
 use serde_json::Value;
+use std::process::Command;
 use std::time::Duration;
 
 fn is_delivery(event: &Value, outcome: &str) -> bool {
@@ -97,4 +99,31 @@ fn who_hangs_holds_up_nobody() {
         quick.message_within(&[&format!("{name} is down")], Duration::from_secs(2));
     }
     eventually("each hung channel to be tried", || (stuck.refused() >= 5).then_some(()));
+}
+
+/// Lets strace refuse each new thread and process of the monitor, until it is dropped.
+fn without_threads(monitor: &Monitor) -> Process {
+    let mut strace = Command::new("sh");
+    let words = ["-ec", "exec strace \"$@\" 2>&1", "sh", "-f", "-o", "/dev/null", "-e", "trace=clone3,clone"];
+    strace.args(words).args(["-e", "inject=clone3,clone:error=EAGAIN", "-p", &monitor.pid().to_string()]);
+    let process = Process::start(&mut strace);
+    let word = process.line();
+    assert!(word.contains("attached"), "strace: {word}");
+    process
+}
+
+#[test]
+fn who_gets_no_thread_is_told_when_there_is_one() {
+    let (machine, ntfy) = (Machine::new(), Ntfy::new());
+    machine.configures(&format!("{}{AT_ONCE}", ntfy.channel("phone")));
+    let monitor = machine.monitors();
+    let camera = starts(&machine, &monitor, "camera");
+    let refused = without_threads(&monitor);
+    camera.kill();
+    let failed = monitor.event("an attempt that failed", |event| is_delivery(event, "failed"));
+    assert!(failed["error"].as_str().unwrap().contains("no thread could be started"), "{failed}");
+    // Whoever asks meanwhile does no harm either.
+    machine.run(&["why", "camera"]);
+    refused.signal(Signal::TERM);
+    ntfy.message(&["camera is down"]);
 }
