@@ -1,12 +1,12 @@
 #!/bin/sh
 # Measures ours beside the least that it could cost and beside what people use, all in one run, and prints a table.
 # Medians of many; on a busy machine look at the ratios. docs/benchmarks.md keeps an output.
-# Takes about half an hour, all but two minutes of it for the monitor.
+# Takes about half an hour, all but four minutes of it for the monitor.
 set -eu
 cd "$(dirname "$0")/.."
 
 missing=""
-for tool in python3 jq strace monit; do command -v $tool >/dev/null || missing="$missing $tool"; done
+for tool in python3 jq strace monit curl; do command -v $tool >/dev/null || missing="$missing $tool"; done
 python3 -c 'import zmq' 2>/dev/null || missing="$missing pyzmq"
 python3 -c 'import psutil' 2>/dev/null || python3 -m pip install --quiet psutil 2>/dev/null || missing="$missing psutil"
 [ -z "$missing" ] || { echo "infra/bench.sh needs$missing" >&2; exit 1; }
@@ -41,3 +41,4 @@ echo "| system calls of a heartbeat in memory | $(calls_each heartbeat write 100
 "$target/release/examples/resources"
 python3 infra/bench/processes.py "$target/release"
 python3 infra/bench/monitor.py "$target/release"
+python3 infra/bench/telling.py "$target/release"
