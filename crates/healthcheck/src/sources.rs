@@ -21,7 +21,7 @@ pub(crate) mod reports;
 mod secrets;
 pub(crate) mod shelf;
 pub(crate) mod systemd;
-mod threads;
+pub(crate) mod threads;
 pub(crate) mod watch;
 pub(crate) mod zmq;
 

@@ -5,7 +5,7 @@ use super::control::{Answer, Asked, Question};
 use crate::commands::snapshot::remarks_of;
 use crate::render::why::{self, Chain, Past};
 use crate::render::{Mode, Picture, Source};
-use crate::sources::machine;
+use crate::sources::{machine, threads};
 use healthcheck_core::alerts::Outcome;
 use healthcheck_core::{Snapshot, Subject, Transition};
 use tokio::sync::oneshot;
@@ -36,8 +36,9 @@ impl Monitor {
                 Answer::Done
             }
         };
-        // Ten thousand services take their time to be written down. Whoever asked may have gone.
-        tokio::task::spawn_blocking(move || asked.reply.send(answer.line()));
+        // Ten thousand services take their time to be written down. Whoever asked may have gone, and looks for himself
+        // where no thread is left to answer him.
+        drop(threads::begin(move || asked.reply.send(answer.line())));
     }
 
     /// The answer comes from the thread that speaks with the server.

@@ -11,6 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::thread::Builder;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -102,14 +103,30 @@ impl Outside {
         let (orders, received) = mpsc::unbounded_channel();
         let worker =
             Worker { news: self.news.clone(), wanted: self.wanted.subscribe(), bus: self.bus.clone() };
-        let runtime = runtime()?;
-        Builder::new().name("outside".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, worker.work(received));
-            // A dead mount, or a name server, may hold a thread for long.
-            runtime.shutdown_background();
-        })?;
+        let apart = Apart(Some(runtime()?));
+        Builder::new().name("outside".to_owned()).spawn(move || apart.block_on(worker.work(received)))?;
         self.orders = Some(orders);
         Ok(())
+    }
+}
+
+/// A runtime that is waited for by nobody, also where it has got no thread: a dead mount, or a name server, may hold
+/// one for long.
+struct Apart(Option<Runtime>);
+
+impl Apart {
+    fn block_on(&self, work: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.0 {
+            LocalSet::new().block_on(runtime, work);
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -40,8 +40,10 @@ pub(crate) async fn finish<T: Send + 'static>(
     }
 }
 
+/// Begins on a thread, where there is one.
+///
 /// The runtime panics, and says so, where not even its first thread is given: so one is asked for before.
-fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<JoinHandle<T>> {
+pub(crate) fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<JoinHandle<T>> {
     static GIVEN: AtomicBool = AtomicBool::new(false);
     if !GIVEN.load(Ordering::Relaxed) {
         thread::Builder::new().spawn(|| ()).ok()?;
