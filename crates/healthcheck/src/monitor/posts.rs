@@ -4,7 +4,9 @@ use crate::channels::Channel;
 use crate::commands::telling::STDOUT;
 use healthcheck_core::alerts::{Notice, Outcome};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self as jobs, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -38,10 +40,12 @@ pub(super) struct Posts {
 }
 
 struct Post {
-    /// What has not begun to send yet.
-    idle: Option<Box<dyn Channel>>,
+    /// It outlives a thread that could not be started.
+    channel: Shared,
     jobs: Option<Sender<Job>>,
 }
+
+type Shared = Arc<Mutex<Box<dyn Channel>>>;
 
 impl Posts {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Delivered>) {
@@ -51,7 +55,7 @@ impl Posts {
 
     /// Sends through these from now on. What another one is just sending is still finished.
     pub(super) fn open(&mut self, channels: BTreeMap<String, Box<dyn Channel>>) {
-        let post = |channel| Post { idle: Some(channel), jobs: None };
+        let post = |channel| Post { channel: Arc::new(Mutex::new(channel)), jobs: None };
         self.posts = channels.into_iter().map(|(name, channel)| (name, post(channel))).collect();
         self.failing.clear();
     }
@@ -81,7 +85,7 @@ impl Posts {
         let outcome = match self.hand_over(Job { notice, attempt, handed: Instant::now() }) {
             Ok(()) => return,
             // The notice is on the standard output already.
-            Err(_) if channel == STDOUT => Outcome::Accepted,
+            Err(_) if channel == STDOUT && !self.posts.contains_key(STDOUT) => Outcome::Accepted,
             Err(error) => Outcome::Failed { error, retry_after: None },
         };
         let delivered =
@@ -93,24 +97,26 @@ impl Posts {
     fn hand_over(&mut self, job: Job) -> Result<(), String> {
         let name = job.notice.channel.clone();
         let post = self.posts.get_mut(&name).ok_or("there is no such channel any more")?;
-        if let Some(channel) = post.idle.take() {
-            post.jobs = Some(begin(name, channel, self.delivered.clone())?);
-        }
-        let jobs = post.jobs.as_ref().ok_or("no thread could be started for it")?;
-        jobs.send(job).map_err(|_| "its thread ended".to_owned())
+        let jobs = match post.jobs.take() {
+            Some(jobs) => jobs,
+            None => begin(name, Arc::clone(&post.channel), self.delivered.clone())?,
+        };
+        jobs.send(job).map_err(|_| "its thread ended")?;
+        post.jobs = Some(jobs);
+        Ok(())
     }
 }
 
 fn begin(
     name: String,
-    mut channel: Box<dyn Channel>,
+    channel: Shared,
     delivered: mpsc::UnboundedSender<Delivered>,
 ) -> Result<Sender<Job>, String> {
     let (jobs, received) = jobs::channel::<Job>();
     let work = move || {
         for Job { notice, attempt, handed } in received {
             let (began, waited) = (Instant::now(), handed.elapsed());
-            let outcome = channel.send(&notice);
+            let outcome = try_once(&channel, &notice);
             let (channel, notice, took) = (name.clone(), notice.id, began.elapsed());
             if delivered.send(Delivered { channel, notice, attempt, outcome, waited, took }).is_err() {
                 return;
@@ -119,4 +125,60 @@ fn begin(
     };
     let thread = Builder::new().name("channel".to_owned()).spawn(work);
     thread.map(|_| jobs).map_err(|error| format!("no thread could be started for it: {error}"))
+}
+
+/// Whatever happens in it, somebody hears how it ended: who does not would wait for ever.
+fn try_once(channel: &Shared, notice: &Notice) -> Outcome {
+    let mut channel = channel.lock().unwrap_or_else(PoisonError::into_inner);
+    let outcome = catch_unwind(AssertUnwindSafe(|| channel.send(notice)));
+    outcome
+        .unwrap_or_else(|_| Outcome::Failed { error: "the attempt broke off".to_owned(), retry_after: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use health_reporter::Status;
+    use healthcheck_core::alerts::NoticeReason;
+    use jiff::Timestamp;
+
+    /// Breaks off at its first attempt.
+    struct Clumsy(u32);
+
+    impl Channel for Clumsy {
+        fn send(&mut self, _: &Notice) -> Outcome {
+            self.0 += 1;
+            assert!(self.0 > 1, "a fault of ours");
+            Outcome::Accepted
+        }
+    }
+
+    fn notice() -> Notice {
+        Notice {
+            id: "n-1".to_owned(),
+            channel: "clumsy".to_owned(),
+            host: "deimos".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            reason: NoticeReason::Opened,
+            status: Status::Error,
+            incident: None,
+            thread: "t-1".to_owned(),
+            title: String::new(),
+            text: String::new(),
+            items: Vec::new(),
+            still_bad: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_breaks_off_is_a_failure_and_the_next_one_is_made() {
+        let (mut posts, mut delivered) = Posts::new();
+        posts.open([("clumsy".to_owned(), Box::new(Clumsy(0)) as Box<dyn Channel>)].into());
+        for (attempt, outcome) in [(1, "failed"), (2, "accepted")] {
+            posts.send(notice(), attempt);
+            let ended = delivered.blocking_recv().unwrap();
+            assert_eq!((ended.attempt, ended.outcome.as_str()), (attempt, outcome));
+        }
+    }
 }
