@@ -63,6 +63,8 @@ pub struct Alerts {
     troubles: BTreeMap<Subject, Trouble>,
     silences: BTreeMap<u64, Silence>,
     desks: BTreeMap<String, Desk>,
+    /// What was really told, while a dry run goes on.
+    shelved: Option<BTreeMap<String, Desk>>,
     dirty: Dirty,
     /// When time alone may change a decision.
     next: Option<Duration>,
@@ -83,7 +85,6 @@ pub struct AlertsHead {
     last_notice: u64,
     last_silence: u64,
     reboot: Option<Reboot>,
-    is_dry_run: bool,
     /// When whoever kept this said goodbye, if he did.
     stopped: Option<Timestamp>,
 }
@@ -173,7 +174,7 @@ impl Alerts {
     pub fn rebooted(&mut self, reboot: Reboot, rules: &Rules) {
         if !reboot.was_clean {
             let host = Subject::new(Kind::Host, &rules.host);
-            let is_told = |channel: &ChannelRules| channel.routes.iter().any(|route| route.covers(&host));
+            let is_told = |channel: &ChannelRules| channel.hears(&host, Status::Warning);
             for (name, _) in rules.channels.iter().filter(|(_, channel)| is_told(channel)) {
                 self.desks.entry(name.clone()).or_default().head.is_reboot_due = true;
                 self.dirty.channels.insert(name.clone());

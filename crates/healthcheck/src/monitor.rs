@@ -281,6 +281,8 @@ impl Monitor {
             match self.next().await {
                 Event::Stop(why) => return why,
                 Event::Reload => self.reload(load),
+                // Whatever rings without a pause lets everything else be heard.
+                Event::Rang => tokio::task::yield_now().await,
                 event => self.take(event),
             }
         }
@@ -295,7 +297,6 @@ impl Monitor {
             _ = inputs.interrupt.recv() => Event::Stop("interrupted"),
             pids = self.runs.deaths.next() => Event::Ended(pids),
             () = inputs.bell.notified() => Event::Hinted,
-            () = inputs.alarm.rings() => Event::Rang,
             Some(news) = inputs.outside.recv() => Event::Outside(news),
             Some(numbers) = inputs.numbers.recv() => Event::Numbers(numbers),
             Some(taken) = inputs.taken.recv() => Event::Taken(taken),
@@ -303,6 +304,8 @@ impl Monitor {
             Some(asked) = inputs.asked.recv() => Event::Asked(asked),
             _ = inputs.hangup.recv() => Event::Reload,
             () = inputs.reload.notified() => Event::Reload,
+            // What is due is done in each round, whatever the round is for.
+            () = inputs.alarm.rings() => Event::Rang,
             // Everything else comes first; and whoever waits for the kernel is let in.
             () = tokio::task::yield_now(), if is_behind => Event::Behind,
         }

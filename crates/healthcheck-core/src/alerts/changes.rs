@@ -85,7 +85,8 @@ impl Alerts {
     #[must_use]
     pub fn changes(&self) -> Changes<'_> {
         let dirty = &self.dirty;
-        let told = |(channel, subject): &(String, Subject)| self.desks.get(channel)?.told.get(subject);
+        let desks = self.real_desks();
+        let told = |(channel, subject): &(String, Subject)| desks.get(channel)?.told.get(subject);
         Changes {
             head: (!dirty.is_clean()).then_some(&self.head),
             incidents: dirty.incidents.iter().filter_map(|id| self.incidents.get(id)).collect(),
@@ -93,7 +94,7 @@ impl Alerts {
             channels: dirty
                 .channels
                 .iter()
-                .map(|name| (name.as_str(), self.desks.get(name).map(|desk| &desk.head)))
+                .map(|name| (name.as_str(), desks.get(name).map(|desk| &desk.head)))
                 .collect(),
             told: dirty.told.iter().map(|it| (it.0.as_str(), &it.1, told(it))).collect(),
             outbox: dirty.outbox.values().collect(),
@@ -101,17 +102,22 @@ impl Alerts {
         }
     }
 
+    /// What was really told.
+    pub(super) fn real_desks(&self) -> &BTreeMap<String, Desk> {
+        self.shelved.as_ref().unwrap_or(&self.desks)
+    }
+
     /// Everything that is known, for a database that knows nothing.
     #[must_use]
     pub fn everything(&self) -> Changes<'_> {
-        let outgoing = self.desks.values().filter_map(|desk| desk.outgoing.as_ref());
+        let desks = self.real_desks();
+        let outgoing = desks.values().filter_map(|desk| desk.outgoing.as_ref());
         Changes {
             head: Some(&self.head),
             incidents: self.incidents.values().collect(),
             troubles: self.troubles.iter().map(|(subject, it)| (subject, Some(it))).collect(),
-            channels: self.desks.iter().map(|(name, desk)| (name.as_str(), Some(&desk.head))).collect(),
-            told: self
-                .desks
+            channels: desks.iter().map(|(name, desk)| (name.as_str(), Some(&desk.head))).collect(),
+            told: desks
                 .iter()
                 .flat_map(|(name, desk)| {
                     desk.told.iter().map(move |(it, told)| (name.as_str(), it, Some(told)))

@@ -52,7 +52,6 @@ impl Alerts {
         thread: String,
         world: &World<'_>,
     ) -> Notice {
-        let left_out = items.len().saturating_sub(MAX_ITEMS);
         let status = items.iter().map(|item| urgency(item, world)).max().unwrap_or(Status::Unknown);
         let incident = items.iter().find_map(|item| item.incident);
         // What is left out of the words is told all the same: the list is what was told.
@@ -71,7 +70,7 @@ impl Alerts {
             text: String::new(),
             items,
             still_bad,
-            left_out,
+            left_out: 0,
         };
         words::write(&mut notice);
         notice
@@ -137,9 +136,10 @@ impl Alerts {
             incident: trouble.map(|trouble| trouble.incident).or_else(|| owed.and_then(|it| it.incident)),
             reason,
             status,
-            was: told.map_or(Status::Healthy, |told| told.status),
+            was: told.map_or(Status::Healthy, |told| was(told, reason)),
             cause: trouble.map_or(Cause::NotObserved, |trouble| trouble.cause),
-            message: trouble.map(ended).unwrap_or_default(),
+            message: trouble.map(|trouble| trouble.message.clone()).unwrap_or_default(),
+            ended: trouble.filter(|_| is_over).and_then(ended),
             since,
             until: until.filter(|_| status == Status::Healthy),
             affected,
@@ -200,6 +200,7 @@ impl Alerts {
             since: reboot.down,
             until: Some(reboot.up),
             affected: Vec::new(),
+            ended: None,
             times_today: 0,
         })
     }
@@ -217,24 +218,27 @@ fn passed(subject: &Subject, owed: &Owed) -> Item {
         incident: owed.incident,
         reason: NoticeReason::Passed,
         status: Status::Healthy,
-        was: Status::Healthy,
+        was: owed.status,
         cause: owed.cause,
         message: owed.message.clone(),
         since: owed.since,
         until: None,
         affected: Vec::new(),
+        ended: None,
         times_today: 0,
     }
 }
 
-/// What was the matter, and what it is now where that is not simply healthy.
-fn ended(trouble: &Trouble) -> String {
-    match trouble.end.as_ref().map(|end| end.cause) {
-        Some(Cause::Stopped) => format!("{}; now stopped", trouble.message),
-        Some(Cause::Finished) => format!("{}; now finished", trouble.message),
-        Some(Cause::NotObserved) => format!("{}; no longer watched", trouble.message),
-        _ => trouble.message.clone(),
-    }
+/// What the channel was told last; of what passed, what it should have been.
+fn was(told: &Told, reason: NoticeReason) -> Status {
+    let owed = told.owed.as_ref().map(|owed| owed.status).or(told.unsure);
+    owed.filter(|_| reason == NoticeReason::Passed).unwrap_or(told.status)
+}
+
+/// What it is now, where that is not simply well again.
+fn ended(trouble: &Trouble) -> Option<Cause> {
+    let cause = trouble.end.as_ref()?.cause;
+    matches!(cause, Cause::Stopped | Cause::Finished | Cause::NotObserved).then_some(cause)
 }
 
 /// How urgent one subject is: an optional one worries at most.

@@ -222,7 +222,7 @@ impl Case<'_> {
         // Whoever depended on it has as long to come back as anybody who is restarted.
         let rules = self.world.rules;
         let freed = trouble.freed.map(|freed| freed + rules.restart_wait.max(rules.group_wait));
-        self.wait(Held::RestartWait, freed)
+        self.wait(Held::Returning, freed)
     }
 
     /// Whether the channel is told of a cause, too.

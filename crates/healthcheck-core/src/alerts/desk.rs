@@ -18,6 +18,8 @@ const RATE_WINDOW: Duration = Duration::from_secs(600);
 const CROWDED_PAUSE: Duration = Duration::from_secs(60);
 /// No server keeps us waiting for longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// The pause between digests when the day's budget is spent.
+const SPENT_PAUSE: Duration = Duration::from_secs(3_600);
 /// A channel that fails for so long has failed for good.
 const BROKEN_AFTER: Duration = Duration::from_secs(600);
 /// What was told of a subject is of no use any more after this time.
@@ -204,7 +206,7 @@ impl Desk {
         }
         let (end, last) = (at + left_of_day, *self.head.sent.last()?);
         match budget.saturating_sub(count) {
-            0 => Some(end),
+            0 => Some((last + SPENT_PAUSE).min(end)),
             left if left > (budget / 5).max(1) => None,
             left => Some(last + end.saturating_sub(last) / left.saturating_add(1)),
         }

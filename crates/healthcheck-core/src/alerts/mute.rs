@@ -60,7 +60,9 @@ impl Hours {
         let is_today = local.time() < self.until;
         let day = if is_today { Ok(local.date()) } else { local.date().tomorrow() };
         let end = day.map(|day| zone.to_ambiguous_timestamp(day.to_datetime(self.until)));
-        end.and_then(AmbiguousTimestamp::compatible).unwrap_or(at)
+        // Where an hour comes twice, the first end may have passed.
+        let first = end.clone().and_then(AmbiguousTimestamp::compatible).ok().filter(|end| *end > at);
+        first.or_else(|| end.and_then(AmbiguousTimestamp::later).ok()).unwrap_or(at)
     }
 }
 
@@ -108,6 +110,8 @@ pub enum Held {
     GroupWait,
     /// A supervisor may still bring it back.
     RestartWait,
+    /// Its cause is over, and it has time to come back with it.
+    Returning,
     /// The subject was told of a short while ago.
     Cooldown,
     /// It changes too often.
@@ -151,6 +155,7 @@ impl fmt::Display for Held {
             Self::Grace => f.write_str("the machine has just started (grace)"),
             Self::GroupWait => f.write_str("what is simultaneous is gathered (group_wait)"),
             Self::RestartWait => f.write_str("a supervisor may still bring it back (restart_wait)"),
+            Self::Returning => f.write_str("its cause is over, and it may come back too (restart_wait)"),
             Self::Cooldown => f.write_str("it was told of a short while ago (cooldown)"),
             Self::Flapping => f.write_str("it changes too often (flapping)"),
             Self::Inhibited { root } => write!(f, "its cause is told already: {root} (inhibition)"),

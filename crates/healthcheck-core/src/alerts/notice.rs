@@ -36,7 +36,7 @@ pub struct Notice {
     pub items: Vec<Item>,
     /// Who else of the same thread is still bad.
     pub still_bad: Vec<Item>,
-    /// How many more there are than are named.
+    /// How many there are that the text does not tell of one by one.
     pub left_out: usize,
 }
 
@@ -66,8 +66,6 @@ pub enum NoticeReason {
     Rebooted,
     /// Somebody wants to know whether the channel works.
     Drill,
-    /// The machine says goodbye for good.
-    Retired,
 }
 
 impl NoticeReason {
@@ -86,7 +84,6 @@ impl NoticeReason {
             Self::Digest => "digest",
             Self::Rebooted => "rebooted",
             Self::Drill => "drill",
-            Self::Retired => "retired",
         }
     }
 }
@@ -122,6 +119,9 @@ pub struct Item {
     pub until: Option<Timestamp>,
     /// The services that are bad because of it, and are not told of by themselves.
     pub affected: Vec<String>,
+    /// What it is now, of what is over and not simply well again.
+    #[serde(default)]
+    pub ended: Option<Cause>,
     /// How many times today a supervisor brought it back.
     pub times_today: u32,
 }

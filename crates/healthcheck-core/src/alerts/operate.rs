@@ -108,7 +108,7 @@ impl Alerts {
     /// Each channel, and why it failed for good where it did.
     pub fn channel_problems(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let at = self.head.clock.at;
-        self.desks.iter().map(move |(name, desk)| (name.as_str(), desk.problem(at)))
+        self.real_desks().iter().map(move |(name, desk)| (name.as_str(), desk.problem(at)))
     }
 
     /// Looks at everything anew, and tries each channel again at once: whoever changed the configuration may have

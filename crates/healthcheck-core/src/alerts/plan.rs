@@ -2,7 +2,7 @@
 
 use super::decide::{Case, Decision, Hold};
 use super::desk::{Desk, Told};
-use super::{Alerts, Decided, Held, Notice, NoticeReason, Outcome, Outgoing, OutgoingState, World};
+use super::{Alerts, Decided, Held, Notice, NoticeReason, Outcome, Outgoing, OutgoingState, Trouble, World};
 use crate::{Kind, Subject};
 use health_reporter::Status;
 use jiff::civil::Date;
@@ -13,6 +13,8 @@ use std::time::Duration;
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
 /// How often a mute by the wall clock is looked at again: the clock may have been set.
 const MUTE_AGAIN: Duration = Duration::from_secs(60);
+/// What the wall clock says of the end of a mute is asked again no sooner.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is due to one channel, and as what.
 pub(super) type Due = BTreeMap<Subject, NoticeReason>;
@@ -59,13 +61,26 @@ impl Alerts {
     /// Takes in how an attempt ended. What is not on its way any more, because it was replaced, changes nothing.
     pub fn delivered(&mut self, channel: &str, notice: &str, outcome: &Outcome, world: &World<'_>) {
         let at = self.head.clock.advance(world.now);
+        self.swap_shelved();
+        self.settle(channel, notice, outcome, at, world);
+        self.swap_shelved();
+        self.plan_at_once();
+    }
+
+    /// Only what was really sent is heard of again.
+    fn swap_shelved(&mut self) {
+        if let Some(shelved) = &mut self.shelved {
+            std::mem::swap(shelved, &mut self.desks);
+        }
+    }
+
+    fn settle(&mut self, channel: &str, notice: &str, outcome: &Outcome, at: Duration, world: &World<'_>) {
         let Some(desk) = self.desks.get_mut(channel) else { return };
         if desk.outgoing.as_ref().is_none_or(|outgoing| outgoing.notice.id != notice) {
             return;
         }
         desk.settle(outcome, at, world.now.wall, today(world));
         self.note_settled(channel, world);
-        self.plan_at_once();
     }
 
     /// What is settled leaves the desk, and everything that it changed is to be kept.
@@ -111,14 +126,16 @@ impl Alerts {
         }
     }
 
-    /// What was told to a channel that is not there any more, or in a dry run, nobody has.
+    /// What was told to a channel that is not there any more nobody has. In a dry run other desks are used, of which
+    /// nothing is kept: what was really told is put aside until it is over.
     fn drop_channels(&mut self, world: &World<'_>) {
-        let was_dry_run = self.head.is_dry_run && !world.rules.dry_run;
-        if self.head.is_dry_run != world.rules.dry_run {
-            self.head.is_dry_run = world.rules.dry_run;
-            self.dirty.head = true;
+        match (world.rules.dry_run, self.shelved.take()) {
+            (true, None) => self.shelved = Some(std::mem::take(&mut self.desks)),
+            (true, shelved) => self.shelved = shelved,
+            (false, Some(desks)) => self.desks = desks,
+            (false, None) => {}
         }
-        let is_gone = |name: &&String| was_dry_run || !world.rules.channels.contains_key(*name);
+        let is_gone = |name: &&String| !world.rules.channels.contains_key(*name);
         let gone: Vec<String> = self.desks.keys().filter(is_gone).cloned().collect();
         for name in gone {
             let Some(mut desk) = self.desks.remove(&name) else { continue };
@@ -131,7 +148,8 @@ impl Alerts {
     fn plan_channel(&mut self, name: &str, world: &World<'_>) -> Option<Notice> {
         let mut desk = self.desks.remove(name).unwrap_or_default();
         let (mut due, held) = self.decide(name, &desk, world);
-        pull_in(&mut due, &held, |subject| self.thread_of(&desk, subject));
+        let soon = self.head.clock.at + world.rules.group_wait;
+        pull_in(&mut due, &held, soon, |subject| self.thread_of(&desk, subject));
         self.note_held(name, &mut desk, &due, held, world);
         let obstacle = self.obstacle(name, &desk, &due, world);
         let notice = match obstacle {
@@ -240,8 +258,9 @@ impl Alerts {
     }
 
     fn wake(&mut self, hold: &Hold) {
-        let again = self.head.clock.at + MUTE_AGAIN;
-        self.wake_at(if hold.held.is_mute() { hold.until.map(|until| until.min(again)) } else { hold.until });
+        let (soon, again) = (self.head.clock.at + SOON, self.head.clock.at + MUTE_AGAIN);
+        let of_mute = |until: Duration| until.clamp(soon, again);
+        self.wake_at(if hold.held.is_mute() { hold.until.map(of_mute) } else { hold.until });
     }
 
     /// A quiet line that is muted is not told later: what is not wrong any more is no news then.
@@ -294,10 +313,17 @@ impl Alerts {
             }
             None => {
                 let budget = world.rules.channels.get(name).and_then(|channel| channel.daily_budget);
+                let budget = budget.filter(|_| !self.is_any_fatal(due));
                 let limited = desk.rate_limited_until(at, budget, left_of_day(world), today(world));
                 limited.map(|until| (Held::TooMany, Some(until)))
             }
         }
+    }
+
+    /// What may wake people does not wait for tomorrow's budget.
+    fn is_any_fatal(&self, due: &Due) -> bool {
+        let status = |subject| self.troubles.get(subject).map(Trouble::status_now);
+        due.keys().any(|subject| status(subject) == Some(Status::Fatal))
     }
 
     /// What is due and not on its way. What could not be sent is owed, so that it is told even when it is over.
@@ -393,9 +419,21 @@ impl Alerts {
     }
 }
 
-/// What ends in the same moment and the same thread is told together, though its own wait is not over.
-fn pull_in(due: &mut Due, held: &BTreeMap<Subject, Hold>, thread: impl Fn(&Subject) -> String) {
-    let mut gathered = held.iter().filter(|(_, hold)| hold.held == Held::GroupWait).peekable();
+/// What fell or ended in the same moment and the same thread is told together, though its own wait is not over: whoever
+/// crashed a moment after another has nearly had his time.
+fn pull_in(
+    due: &mut Due,
+    held: &BTreeMap<Subject, Hold>,
+    soon: Duration,
+    thread: impl Fn(&Subject) -> String,
+) {
+    let is_soon = |hold: &Hold| hold.until.is_some_and(|until| until <= soon);
+    let is_gathered = |hold: &Hold| match hold.held {
+        Held::GroupWait => true,
+        Held::RestartWait => is_soon(hold),
+        _ => false,
+    };
+    let mut gathered = held.iter().filter(|(_, hold)| is_gathered(hold)).peekable();
     if due.is_empty() || gathered.peek().is_none() {
         return;
     }

@@ -1,7 +1,7 @@
 //! What a notice says, in words: the host first, then what matters, short enough for a phone.
 
 use super::{Item, Notice, NoticeReason, Reboot};
-use crate::{Kind, wording};
+use crate::{Cause, Kind, wording};
 use health_reporter::Status;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -23,6 +23,8 @@ const TOLD_FROM: Duration = Duration::from_secs(60);
 pub(super) fn write(notice: &mut Notice) {
     notice.title = title(notice);
     notice.text = text(notice);
+    let more = |items: &[Item]| if items.len() > MAX_LINES { items.len() } else { 0 };
+    notice.left_out = more(&notice.items) + more(&notice.still_bad);
 }
 
 fn title(notice: &Notice) -> String {
@@ -198,7 +200,7 @@ fn state(item: &Item) -> &'static str {
         (NoticeReason::Flapping, Status::Warning) => "is flapping, with a warning for the moment",
         (NoticeReason::Flapping, _) => "is flapping, down for the moment",
         (NoticeReason::Healed, _) => "was restarted",
-        (NoticeReason::Passed, _) => "was down and is back",
+        (NoticeReason::Passed, _) => passed(item),
         (_, Status::Healthy) => end(item),
         (NoticeReason::Reminder, status) => still(item.subject.kind, status),
         (NoticeReason::Better, Status::Warning) => "is better, with a warning",
@@ -226,12 +228,22 @@ fn still(kind: Kind, status: Status) -> &'static str {
     }
 }
 
+/// What it was meanwhile.
+fn passed(item: &Item) -> &'static str {
+    match (item.subject.kind, item.was) {
+        (_, Status::Warning) => "had a warning and is well again",
+        (Kind::Channel, _) => "did not work and works again",
+        (Kind::Resource, _) => "was beyond its limit and is well again",
+        _ => "was down and is back",
+    }
+}
+
 /// How it ended.
 fn end(item: &Item) -> &'static str {
-    match item.message.rsplit_once("; now ").map(|(_, now)| now) {
-        Some("stopped") => "is stopped now",
-        Some("finished") => "has finished now",
-        _ if item.message.ends_with("; no longer watched") => "is no longer watched",
+    match item.ended {
+        Some(Cause::Stopped) => "is stopped now",
+        Some(Cause::Finished) => "has finished now",
+        Some(Cause::NotObserved) => "is no longer watched",
         _ if item.subject.kind == Kind::Channel => "works again",
         _ if item.was == Status::Warning => "is well again",
         _ => "is back",

@@ -33,7 +33,7 @@ fn dependants_that_do_not_recover_with_their_root_page_then() {
     host.heals("wall");
     host.pass(10.0);
     assert_eq!(host.news(), ["deimos: camera is down", "deimos: camera is back"]);
-    assert_eq!(host.held("recorder"), Some(Held::RestartWait), "it has its time to come back");
+    assert_eq!(host.held("recorder"), Some(Held::Returning), "it has its time to come back");
     host.pass(10.0);
     assert_eq!(host.news(), ["deimos: recorder is down"]);
     host.heals("recorder");

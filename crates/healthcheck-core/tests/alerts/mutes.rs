@@ -149,3 +149,16 @@ fn a_step_of_the_wall_clock_moves_only_what_is_meant_by_it() {
     host.pass(60.0);
     assert_eq!(host.news(), ["deimos: camera is down"], "the silence was until a time of the clock");
 }
+
+/// In the hour that comes twice an end has two instants, and the first may have passed.
+#[test]
+fn quiet_hours_that_end_in_the_hour_that_comes_twice_end_once() {
+    let mut host = Host::running(&[("camera", &[])]);
+    host.rules.zone = jiff::tz::TimeZone::posix("CET-1CEST,J152/0,J152/16:30").unwrap();
+    let hours = Hours { from: time(13, 0, 0, 0), until: time(16, 0, 0, 0) };
+    host.rules.channels.get_mut("phone").unwrap().routes[0].quiet = Some(hours);
+    host.errs("camera");
+    host.pass(30.0);
+    let next = host.alerts.next_deadline().unwrap();
+    assert!(next > host.now().boottime, "it would be asked again without end");
+}

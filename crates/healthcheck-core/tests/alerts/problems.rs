@@ -387,3 +387,33 @@ fn many_threads_at_once_are_a_digest() {
     assert_eq!(host.news(), ["deimos: s0, s1, s2 and 5 more are down"]);
     assert_eq!(host.server("phone").last().reason, NoticeReason::Digest);
 }
+
+/// Whoever is killed a moment after another is told of with it, though each has his own time to be restarted.
+#[test]
+fn crashes_within_a_moment_are_one_message_also_with_the_usual_waits() {
+    let names = ["a", "b", "c", "d", "e"];
+    let mut host = Host::running(&names.map(|name| (name, &[][..])));
+    for name in names {
+        host.crashes(name);
+        host.pass(0.05);
+    }
+    host.pass(60.0);
+    let news = host.news();
+    assert!(news.len() == 1 && news[0].ends_with("are down"), "{news:?}");
+}
+
+/// What a dry run would have told nobody has; what was told before it is still to be followed by its end.
+#[test]
+fn what_was_told_before_a_dry_run_is_followed_by_its_end_after_it() {
+    let mut host = Host::running(&[("camera", &[])]);
+    host.errs("camera");
+    host.pass(10.0);
+    host.rules.dry_run = true;
+    host.heals("camera");
+    host.pass(600.0);
+    assert_eq!(host.news(), ["deimos: camera is down"]);
+    host.rules.dry_run = false;
+    host.step_clock(0);
+    host.pass(600.0);
+    assert_eq!(host.news(), ["deimos: camera is back"]);
+}

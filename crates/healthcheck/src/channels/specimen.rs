@@ -34,6 +34,7 @@ pub(super) fn item(kind: Kind, name: &str, status: Status) -> Item {
         since: "2026-11-01T03:12:00Z".parse().unwrap(),
         until: None,
         affected: vec!["recorder".to_owned()],
+        ended: None,
         times_today: 2,
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn body(notice: &Notice) -> Value {
     json!({
         "version": "4",
         "groupKey": format!("{{}}:{{thread=\"{}\"}}", notice.thread),
-        "truncatedAlerts": notice.left_out,
+        "truncatedAlerts": 0,
         "status": word(is_firing),
         "receiver": notice.channel,
         "groupLabels": {"host": notice.host},
