@@ -2,7 +2,7 @@
 
 use super::arrival::{AT_ONCE, sleeper};
 use crate::support::ntfy::Ntfy;
-use crate::support::{Machine, Monitor, World, beat_of};
+use crate::support::{Machine, Monitor, World, beat_of, eventually};
 use rustix::process::Signal;
 
 /// In it another boot id is seen.
@@ -22,7 +22,10 @@ fn a_restart_without_a_shutdown_is_one_message_and_a_clean_one_is_none() {
     machine.configures(&format!("{}{AT_ONCE}", ntfy.channel("phone")));
     let ids = ["1", "2", "3"].map(|it| format!("00000000-0000-0000-0000-00000000000{it}"));
     let worlds = ids.each_ref().map(|id| after_a_boot(&machine, id));
-    drop(monitor_in(&worlds[0]).killed());
+    let first = monitor_in(&worlds[0]);
+    // Who has seen nothing yet has nothing to remember.
+    eventually("its first look", || (!first.story_of("healthcheck").is_empty()).then_some(()));
+    drop(first.killed());
     let monitor = monitor_in(&worlds[1]);
     let told = ntfy.message(&["restarted without a shutdown"]);
     assert!(told.text("message").contains(" back"), "{told:?}");
