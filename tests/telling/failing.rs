@@ -87,6 +87,25 @@ fn f27_a_channel_that_refuses_is_told_through_the_others() {
     let verdict = monitor.transition("bad", "error", "probe_failed");
     assert_eq!(verdict["kind"], "channel");
     assert!(bad.messages().is_empty() && bad.refused() == 1);
+    // Once is enough: our own report is no second one that is bad because of it.
+    let check = |machine: &Machine| {
+        let report = machine.report_of("healthcheck");
+        let checks = report["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|it| it["name"] == "channel_bad").unwrap_or_default()
+    };
+    let mut monitor = monitor;
+    machine.configures(&format!("{}{AT_ONCE}", good.channel("good")));
+    eventually("it to be forgotten", || {
+        let shown = machine.run(&["--format", "json"]).out;
+        (!shown.contains("\"bad\"")).then_some(())
+    });
+    monitor.stop();
+    assert_eq!(
+        (&check(&machine)["status"], &check(&machine)["message"]),
+        (&"healthy".into(), &"not there any more".into())
+    );
+    let of_itself = good.messages().iter().filter(|it| it.words().contains("healthcheck is")).count();
+    assert_eq!(of_itself, 0, "{:#?}", good.messages());
 }
 
 #[test]

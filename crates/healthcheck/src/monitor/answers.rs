@@ -124,10 +124,14 @@ impl Monitor {
         own.tell("loop", self.last_error.as_deref(), "goes round");
     }
 
-    /// One line for each channel, into our own report.
+    /// One line for each channel, into our own report. It is no warning there: a channel is judged by itself, and what
+    /// is told of it through another one is told once.
     pub(super) fn tell_health_of_channels(&self) {
-        for (channel, problem) in self.alerts.channel_problems() {
-            self.own.tell(&format!("channel_{channel}"), problem, &self.posts.how(channel));
+        let channels = &self.settings.rules.channels;
+        for (channel, problem) in self.alerts.channel_problems().filter(|(it, _)| channels.contains_key(*it))
+        {
+            let how = problem.map_or_else(|| self.posts.how(channel), str::to_owned);
+            self.own.note(&format!("channel_{channel}"), &how);
         }
     }
 }

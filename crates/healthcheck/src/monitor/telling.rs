@@ -10,6 +10,9 @@ use healthcheck_core::alerts::{Notice, Reboot};
 use healthcheck_core::{Delivery, Facts, Gap, GapReason, Kind, Observation, ProbeFacts, Subject, Transition};
 use std::time::Duration;
 
+/// Of what was there before the configuration changed.
+const GONE: &str = "not there any more";
+
 impl Monitor {
     /// Takes in what changed, decides who is to be told, keeps both together, and then says and sends it.
     pub(super) fn tell_people(&mut self, news: Vec<Transition>) {
@@ -59,12 +62,14 @@ impl Monitor {
         if former.config.channels != self.settings.config.channels {
             self.posts.open(channels(&self.settings.config, &self.env));
         }
+        let had_switch = self.dead_man.is_there();
         if keeper(former) != keeper(&self.settings) {
             std::mem::take(&mut self.dead_man).leave();
             self.begin_dead_man();
         } else if former.config.dead_man != self.settings.config.dead_man {
             self.begin_dead_man();
         }
+        self.tell_who_is_gone(former, had_switch);
         let gone: Vec<Subject> = self
             .state
             .subjects(Kind::Channel)
@@ -77,6 +82,17 @@ impl Monitor {
         let now = self.now();
         self.alerts.give_another_chance(&now);
         self.is_plan_due = true;
+    }
+
+    /// Whatever our own report last said of what the configuration names no more, nobody would ever take back.
+    fn tell_who_is_gone(&self, former: &Settings, had_switch: bool) {
+        let channels = &self.settings.rules.channels;
+        for channel in former.rules.channels.keys().filter(|it| !channels.contains_key(*it)) {
+            self.own.note(&format!("channel_{channel}"), GONE);
+        }
+        if had_switch && !self.dead_man.is_there() {
+            self.own.note("dead_man", GONE);
+        }
     }
 
     /// Begins to move the dead-man's message on.
