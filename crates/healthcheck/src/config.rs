@@ -13,6 +13,7 @@ mod dead_man;
 mod environment;
 mod fleet;
 mod hidden;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing takes these settings yet"))]
 mod history;
 mod hours;
 mod locate;
@@ -37,28 +38,26 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::{HostPort, Url, ZmqEndpoint};
+pub(crate) use address::{Url, ZmqEndpoint};
 pub(crate) use alerts::{AlertSettings, Level};
 pub(crate) use channels::{
-    ChannelSettings, EmailSettings, HookSettings, Login, NtfyAccess, NtfySettings, TelegramSettings, Tls,
-    WebhookFormat, WebhookSettings, WebhookTarget,
+    ChannelSettings, EmailSettings, NtfyAccess, NtfySettings, TelegramSettings, Tls, WebhookFormat,
+    WebhookSettings, WebhookTarget,
 };
 pub(crate) use dead_man::{DeadManSettings, PingTarget};
-pub(crate) use fleet::{EtcdSettings, FleetSettings};
-pub(crate) use hidden::Hidden;
-pub(crate) use history::{HistorySettings, Record, Store};
+pub(crate) use fleet::FleetSettings;
+pub(crate) use history::HistorySettings;
 pub(crate) use hours::Hours;
 pub(crate) use locate::{Source, Surroundings};
 pub(crate) use maintenance::{Day, Maintenance};
 pub(crate) use probes::{HttpLook, Look, ProbeSettings};
-pub(crate) use problems::{ConfigError, ConfigErrors};
+pub(crate) use problems::ConfigErrors;
 pub(crate) use raw::schema;
 pub(crate) use resources::{ResourceSettings, Threshold};
 pub(crate) use routes::{Kind, Route};
-pub(crate) use schedule::Schedule;
 pub(crate) use services::{Priority, ServiceLooks, ServiceSettings};
 pub(crate) use systemd::{Bus, SystemdSettings};
-pub(crate) use zmq::{Socket, ZmqSettings};
+pub(crate) use zmq::ZmqSettings;
 
 /// The whole configuration, valid. Serialised it has the keys of the file, every default filled in, no secret in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

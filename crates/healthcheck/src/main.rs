@@ -3,8 +3,6 @@
 mod channels;
 mod cli;
 mod commands;
-#[cfg_attr(not(test), expect(dead_code, reason = "the parts that take these settings do not exist yet"))]
-#[expect(unused_imports, reason = "the parts that take these settings do not exist yet")]
 mod config;
 mod monitor;
 mod processes;
@@ -120,7 +118,7 @@ fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyh
         Command::Drill(drill) if !drill.drill(monitor, config, env, format)? => {
             return Ok(UNKNOWN);
         }
-        Command::Retire(_) => Retire::retire(monitor, config, env)?,
+        Command::Retire(_) => Retire::retire(monitor, config, env, format)?,
         _ => {}
     }
     Ok(0)

@@ -31,7 +31,7 @@ use anyhow::Context;
 use control::Asked;
 use dead_man::DeadMan;
 use desk::Desk;
-use drill::DrillReport;
+use drill::Drill;
 use footprints::{Footprints, Taken};
 use health_reporter::clock;
 use health_reporter::directory::Environment;
@@ -95,7 +95,7 @@ struct Monitor {
     /// Somebody may have to be told something by now.
     is_plan_due: bool,
     posts: Posts,
-    drill: DrillReport,
+    drill: Drill,
     dead_man: DeadMan,
     env: Environment,
     boot_id: Option<Arc<str>>,
@@ -220,7 +220,7 @@ impl Monitor {
             alerts: kept.1,
             is_plan_due: true,
             posts,
-            drill: DrillReport::default(),
+            drill: Drill::default(),
             dead_man: DeadMan::default(),
             env: env.clone(),
             desk,

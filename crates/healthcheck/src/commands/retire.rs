@@ -1,12 +1,17 @@
 //! `healthcheck retire`: this machine says goodbye for good.
 
 use super::running_monitor::RunningMonitor;
+use super::show::confirm;
 use super::telling;
+use crate::cli::Format;
 use crate::config::Config;
 use crate::monitor::control::{Answer, Question};
-use anyhow::{anyhow, bail};
+use crate::monitor::dead_man::Retired;
+use anyhow::anyhow;
 use clap::Args;
 use health_reporter::directory::Environment;
+use serde_json::json;
+use std::fmt::Display;
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Retire {}
@@ -18,22 +23,31 @@ impl Retire {
         monitor: Option<&RunningMonitor>,
         config: &Config,
         env: &Environment,
+        format: Option<Format>,
     ) -> anyhow::Result<()> {
-        let Some(monitor) = monitor else { return alone(config, env) };
-        let pid = monitor.pid();
-        match monitor.ask(&Question::Retire) {
-            Ok(Answer::Done) => Ok(()),
-            Ok(other) => Err(anyhow!("not retired: {}", other.problem())),
-            Err(error) => Err(anyhow!("the monitor (pid {pid}) gives no answer: {error}")),
-        }
+        let retired = match monitor {
+            Some(monitor) => through(monitor)?,
+            // The message of a monitor that runs no more.
+            None => telling::switch(config, env, String::new()).retire().map_err(not_retired)?,
+        };
+        let message = match retired {
+            Retired::TakenBack => "taken back",
+            Retired::NoneWaited => "none waited",
+        };
+        let words = format!("nobody misses this machine any more, the dead-man's message: {message}");
+        confirm("it", format, env, &words, &json!({ "retired": true, "message": message }))
     }
 }
 
-/// The message of a monitor that runs no more.
-fn alone(config: &Config, env: &Environment) -> anyhow::Result<()> {
-    let Some(switch) = telling::switch(config, env, String::new()) else { return Ok(()) };
-    match switch.retire().error() {
-        None => Ok(()),
-        Some(error) => bail!("not retired, the message still waits: {error}"),
+fn through(monitor: &RunningMonitor) -> anyhow::Result<Retired> {
+    let pid = monitor.pid();
+    match monitor.ask(&Question::Retire) {
+        Ok(Answer::Retired(retired)) => Ok(retired),
+        Ok(other) => Err(not_retired(other.problem())),
+        Err(error) => Err(anyhow!("the monitor (pid {pid}) gives no answer: {error}")),
     }
+}
+
+fn not_retired(problem: impl Display) -> anyhow::Error {
+    anyhow!("not retired, the message may still come: {problem}")
 }

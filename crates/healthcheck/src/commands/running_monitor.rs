@@ -14,8 +14,8 @@ use tracing::debug;
 
 /// Who waits longer for a look could have looked himself.
 const LOOK_WITHIN: Duration = Duration::from_millis(300);
-/// A change is not made twice, so it is waited for; the monitor itself says no after 5 s.
-const CHANGE_WITHIN: Duration = Duration::from_secs(6);
+/// A change is not made twice, so it is waited for a little longer than until the monitor itself says no.
+const SLACK: Duration = Duration::from_secs(1);
 /// From the first byte of an answer to its last.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// 20,000 services take less.
@@ -133,7 +133,7 @@ impl RunningMonitor {
     }
 
     async fn answer(&self, question: &Question) -> io::Result<Answer> {
-        let within = if question.changes() { CHANGE_WITHIN } else { LOOK_WITHIN };
+        let within = if question.changes() { question.answered_within() + SLACK } else { LOOK_WITHIN };
         let until = Instant::now() + within;
         loop {
             let (stream, begun) = timeout_at(until, self.first_bytes(question)).await??;

@@ -17,7 +17,7 @@ use crate::config::{
     Maintenance, NtfyAccess, NtfySettings, PingTarget, Route as Configured, TelegramSettings, Tls, Url,
     WebhookFormat, WebhookSettings, WebhookTarget,
 };
-use crate::monitor::dead_man::Switch;
+use crate::monitor::dead_man::{Place, Switch};
 use crate::sources::machine;
 use health_reporter::Status;
 use health_reporter::directory::Environment;
@@ -208,16 +208,15 @@ fn email(settings: &EmailSettings) -> email::Settings {
     }
 }
 
-/// What moves the dead-man's message on, where there is one or somebody to be pinged.
-pub(crate) fn switch(config: &Config, env: &Environment, sequence: String) -> Option<Switch> {
+/// What moves the dead-man's message on, or takes it back where none is to wait, and pings somebody.
+pub(crate) fn switch(config: &Config, env: &Environment, sequence: String) -> Switch {
     let settings = &config.dead_man;
     let named = settings.channel.as_ref().and_then(|name| config.channels.get(name));
     let ntfy = match named {
-        Some(ChannelSettings::Ntfy(it)) if !settings.window.is_zero() && !config.alerts.dry_run => {
-            Some(ntfy(it, env))
-        }
+        Some(ChannelSettings::Ntfy(it)) => Some((ntfy(it, env), Place::of(it.server.expose(), &it.topic))),
         _ => None,
     };
+    let is_to_wait = !settings.window.is_zero() && !config.alerts.dry_run;
     let ping = settings.ping.as_ref().map(|target| {
         let address = match target {
             PingTarget::Url(url) => address(url),
@@ -225,15 +224,15 @@ pub(crate) fn switch(config: &Config, env: &Environment, sequence: String) -> Op
         };
         Ping::new(address, client(env, None))
     });
-    (ntfy.is_some() || ping.is_some()).then(|| Switch {
+    Switch {
         ntfy,
         ping,
         host: machine::host_name(),
         sequence,
-        window: settings.window,
+        window: is_to_wait.then_some(settings.window),
         ping_interval: settings.ping_interval,
         state_dir: config.state_dir.clone(),
-    })
+    }
 }
 
 fn address(url: &Url) -> Address {

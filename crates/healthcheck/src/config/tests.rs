@@ -6,7 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::channels::Login;
+use super::hidden::Hidden;
+use super::history::Store;
 use super::locate::Located;
+use super::zmq::Socket;
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../tests/valid_configs/example.toml");

@@ -2,11 +2,12 @@
 
 use super::Monitor;
 use super::control::{Answer, Asked, Question};
+use super::dead_man::Retired;
 use crate::commands::snapshot::remarks_of;
+use crate::commands::telling::switch;
 use crate::render::why::{self, Chain, Past};
 use crate::render::{Mode, Picture, Source};
 use crate::sources::{machine, threads};
-use healthcheck_core::alerts::Outcome;
 use healthcheck_core::{Snapshot, Subject, Transition};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
@@ -28,8 +29,8 @@ impl Monitor {
             Question::Silence { silence } => self.silence(silence),
             Question::Unsilence { id } => self.unsilence(id),
             Question::Forget { service } => self.forget_known(&service),
-            Question::Drill => Answer::Drill(Box::new(self.drill())),
-            Question::Drilled => Answer::Drill(Box::new(self.drill.clone())),
+            Question::Drill => self.drill(),
+            Question::Drilled => Answer::Drill(Box::new(self.drill.report())),
             Question::Retire => return self.retire(asked.reply),
             Question::Reload => {
                 self.inputs.reload.notify_one();
@@ -44,19 +45,23 @@ impl Monitor {
     /// The answer comes from the thread that speaks with the server.
     fn retire(&self, reply: oneshot::Sender<String>) {
         if !self.dead_man.is_there() {
-            let _ = reply.send(Answer::Done.line());
+            let _ = reply.send(self.retire_without_thread().line());
             return;
         }
         let (done, outcome) = oneshot::channel();
         self.dead_man.retire(done);
         spawn_local(async move {
-            let answer = match outcome.await {
-                Ok(Outcome::Accepted) => Answer::Done,
-                Ok(outcome) => Answer::refused(outcome.error().unwrap_or_default()),
-                Err(_) => Answer::refused("the dead-man's switch ended"),
-            };
-            let _ = reply.send(answer.line());
+            let ended = || Err("the dead-man's switch ended".to_owned());
+            let _ = reply.send(retired(outcome.await.unwrap_or_else(|_| ended())).line());
         });
+    }
+
+    fn retire_without_thread(&self) -> Answer {
+        let switch = switch(&self.settings.config, &self.env, String::new());
+        if switch.is_needed() {
+            return Answer::refused("no thread could be started to take the message back");
+        }
+        retired(switch.retire())
     }
 
     /// Everything that is known, at this instant.
@@ -115,7 +120,7 @@ impl Monitor {
         own.tell("state_db", self.ledger.problem().as_deref(), "kept");
         self.tell_health_of_channels();
         if self.dead_man.is_there() {
-            own.tell("dead_man", self.dead_man.problem().as_deref(), "the message waits");
+            own.tell("dead_man", self.dead_man.problem().as_deref(), self.dead_man.how());
         }
         own.tell("stdout", self.voice.problem().as_deref(), "read");
         if self.settings.bus.is_some() {
@@ -134,4 +139,8 @@ impl Monitor {
             self.own.note(&format!("channel_{channel}"), &how);
         }
     }
+}
+
+fn retired(outcome: Result<Retired, String>) -> Answer {
+    outcome.map_or_else(Answer::refused, Answer::Retired)
 }

@@ -10,6 +10,7 @@ mod tests;
 
 pub(crate) use door::serve;
 
+use super::dead_man::Retired;
 use super::drill::DrillReport;
 use crate::render::Picture;
 use crate::render::why::Chain;
@@ -25,6 +26,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Connections that wait to be accepted.
@@ -76,6 +78,8 @@ pub(crate) enum Answer {
         id: u64,
         muted: usize,
     },
+    /// What became of the dead-man's message.
+    Retired(Retired),
     /// What was asked for is done.
     Done,
     /// There is nothing of this name; these are there.
@@ -105,6 +109,14 @@ impl Question {
             Self::Snapshot | Self::Why { .. } | Self::Drilled | Self::Incidents | Self::Silences => false,
             Self::Forget { .. } | Self::Reload | Self::Drill | Self::Retire => true,
             Self::Acknowledge { .. } | Self::Silence { .. } | Self::Unsilence { .. } => true,
+        }
+    }
+
+    /// How long the monitor has for its answer; then it says no. A server that is far away has its say too.
+    pub(crate) const fn answered_within(&self) -> Duration {
+        match self {
+            Self::Retire => Duration::from_secs(14),
+            _ => Duration::from_secs(5),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A drill: an incident that is none, sent through every channel, each step timed.
 
 use super::Monitor;
+use super::control::Answer;
 use super::posts::Delivered;
 use crate::channels::Channel;
 use health_reporter::Status;
@@ -33,6 +34,10 @@ pub(crate) struct Step {
     pub(crate) took_ms: f64,
 }
 
+/// A drill that takes longer makes room for the next one.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+/// What the id of each notice of a drill contains.
+const MARK: &str = "-drill-";
 /// The incident begins, and is over.
 const STEPS: [&str; 2] = ["opened", "recovered"];
 
@@ -120,28 +125,108 @@ pub(crate) fn alone(
     report
 }
 
-impl Monitor {
-    /// Sends the notices of a drill; by its id it is asked for what became of them.
-    pub(super) fn drill(&mut self) -> DrillReport {
-        let now = Timestamp::now();
-        let id = format!("{}-drill-{}", self.alerts.instance(), now.as_millisecond());
-        let channels: Vec<String> = self.settings.config.channels.keys().cloned().collect();
-        for channel in &channels {
-            for notice in notices(&self.settings.rules.host, channel, &id, now) {
-                self.posts.send(notice, 1);
-            }
-        }
-        self.drill = DrillReport::of(id, channels.into_iter());
-        self.drill.clone()
+/// The drill of this moment, or the last one.
+#[derive(Debug, Default)]
+pub(super) struct Drill {
+    report: DrillReport,
+    began: Option<Timestamp>,
+    /// What each channel is told when it has answered the first step.
+    ahead: BTreeMap<String, Notice>,
+}
+
+impl Drill {
+    pub(super) fn report(&self) -> DrillReport {
+        self.report.clone()
     }
 
-    /// Whether a delivery was one of the drill's, which then is noted.
+    /// Begins anew, with what is to be told first.
+    fn begin(
+        &mut self,
+        host: &str,
+        instance: &str,
+        channels: &[String],
+        now: Timestamp,
+    ) -> Option<Vec<Notice>> {
+        if self.is_under_way(now) {
+            return None;
+        }
+        let id = format!("{instance}{MARK}{}", now.as_millisecond());
+        let both = channels.iter().map(|channel| (channel.clone(), notices(host, channel, &id, now)));
+        let (mut first, mut ahead) = (Vec::new(), BTreeMap::new());
+        for (channel, [opened, recovered]) in both {
+            first.push(opened);
+            ahead.insert(channel, recovered);
+        }
+        let report = DrillReport::of(id, channels.iter().cloned());
+        *self = Self { report, began: Some(now), ahead };
+        Some(first)
+    }
+
+    fn is_under_way(&self, now: Timestamp) -> bool {
+        let age = self.began.and_then(|began| Duration::try_from(now.duration_since(began)).ok());
+        !self.report.is_complete() && age.is_some_and(|age| age < UNDER_WAY)
+    }
+
+    /// Takes in how a step ended, and gives what is to be told next. What is left of an earlier drill proves nothing.
+    fn note(&mut self, delivered: &Delivered) -> Option<Notice> {
+        let Delivered { channel, outcome, waited, took, .. } = delivered;
+        if !delivered.notice.starts_with(&self.report.id) {
+            return None;
+        }
+        self.report.note(channel, outcome, *waited, *took);
+        self.ahead.remove(channel)
+    }
+}
+
+impl Monitor {
+    /// Sends the first notice of a drill through each channel, and the second when the first has ended: so it stands
+    /// before a real one for one notice at most. By its id it is asked for what became of them.
+    pub(super) fn drill(&mut self) -> Answer {
+        let channels: Vec<String> = self.settings.config.channels.keys().cloned().collect();
+        let (host, instance) = (&self.settings.rules.host, self.alerts.instance());
+        let Some(first) = self.drill.begin(host, instance, &channels, Timestamp::now()) else {
+            return Answer::refused("a drill is under way: try again in a minute");
+        };
+        first.into_iter().for_each(|notice| self.posts.send(notice, 1));
+        Answer::Drill(Box::new(self.drill.report()))
+    }
+
+    /// Whether a delivery was one of a drill's, which then is noted.
     pub(super) fn note_drilled(&mut self, delivered: &Delivered) -> bool {
-        let is_drills = !self.drill.id.is_empty() && delivered.notice.starts_with(&self.drill.id);
-        if is_drills {
-            let Delivered { channel, outcome, waited, took, .. } = delivered;
-            self.drill.note(channel, outcome, *waited, *took);
+        let is_drills = delivered.notice.contains(MARK);
+        if is_drills && let Some(next) = self.drill.note(delivered) {
+            self.posts.send(next, 1);
         }
         is_drills
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(notice: &Notice) -> Delivered {
+        Delivered {
+            channel: notice.channel.clone(),
+            notice: notice.id.clone(),
+            attempt: 1,
+            outcome: Outcome::Accepted,
+            waited: Duration::ZERO,
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn one_drill_at_a_time_step_by_step_and_nothing_of_an_earlier_one_counts() {
+        let (mut drill, channels) = (Drill::default(), ["phone".to_owned()]);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = drill.begin("deimos", "abc", &channels, at(0)).unwrap();
+        assert_eq!(first.len(), 1, "the second step waits for the first");
+        assert!(drill.begin("deimos", "abc", &channels, at(59)).is_none(), "it is under way");
+        let second = drill.begin("deimos", "abc", &channels, at(60)).unwrap();
+        assert!(drill.note(&ended(&first[0])).is_none() && drill.report().channels["phone"].is_empty());
+        let last = drill.note(&ended(&second[0])).unwrap();
+        assert!(drill.note(&ended(&last)).is_none() && drill.report().is_well());
+        assert!(drill.begin("deimos", "abc", &channels, at(61)).is_some(), "it is over");
     }
 }

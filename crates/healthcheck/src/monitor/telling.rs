@@ -66,7 +66,9 @@ impl Monitor {
         if keeper(former) != keeper(&self.settings) {
             std::mem::take(&mut self.dead_man).leave();
             self.begin_dead_man();
-        } else if former.config.dead_man != self.settings.config.dead_man {
+        } else if former.config.dead_man != self.settings.config.dead_man
+            || former.config.channels != self.settings.config.channels
+        {
             self.begin_dead_man();
         }
         self.tell_who_is_gone(former, had_switch);

@@ -188,6 +188,16 @@ fn whoever_wants_only_machines_hears_of_nothing_else() {
 }
 
 #[test]
+fn a_drill_is_posted_also_to_whoever_wants_only_machines() {
+    let drill = Notice { reason: NoticeReason::Drill, items: Vec::new(), ..notice() };
+    let posts = hook(Body::Machine, &drill);
+    let said: Vec<_> = posts.iter().map(Received::json).collect();
+    let machine = json!({"id": "deimos", "name": "deimos", "hostname": "deimos", "description": "drill",
+        "status": "online", "last_seen": "2026-11-01T03:12:02Z"});
+    assert_eq!(said, [json!({"event": "machine.online", "machine": machine})]);
+}
+
+#[test]
 fn alertmanagers_receivers_get_its_version_4() {
     let mut told = notice();
     told.items.push(Item {

@@ -63,7 +63,7 @@ fn alert(notice: &Notice, item: &Item) -> Value {
     })
 }
 
-/// A drill or a goodbye is of nobody but the machine.
+/// A drill is of nobody but the machine.
 fn of_notice_itself(notice: &Notice) -> Value {
     let is_firing = notice.status.is_bad();
     let end = if is_firing { Value::from(NO_END) } else { json!(notice.at) };

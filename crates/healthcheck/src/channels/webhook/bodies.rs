@@ -4,7 +4,8 @@ use super::{Body, alertmanager};
 use crate::channels::plain_text::clean_json;
 use health_reporter::Status;
 use healthcheck_core::Kind;
-use healthcheck_core::alerts::{Item, Notice};
+use healthcheck_core::alerts::{Item, Notice, NoticeReason};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// One request.
@@ -38,6 +39,11 @@ fn healthcheck(notice: &Notice) -> Value {
 
 /// Numbered by their places in the notice, so that each has the same id at each attempt.
 fn machines(notice: &Notice) -> Vec<Post> {
+    // What is posted proves the channel: nothing posted would be accepted as well.
+    if notice.reason == NoticeReason::Drill {
+        let body = machine_is(&notice.host, "online", "drill", notice.at);
+        return vec![Post { id: notice.id.clone(), body }];
+    }
     let machines = notice.items.iter().enumerate().filter(|(_, item)| item.subject.kind == Kind::Host);
     let post = |(n, item): (usize, &Item)| {
         Some(Post { id: format!("{}-{}", notice.id, n + 1), body: machine(notice, item)? })
@@ -55,18 +61,21 @@ fn machine(notice: &Notice, item: &Item) -> Option<Value> {
     };
     let word = if is_offline { "offline" } else { "online" };
     let last_seen = if is_offline { item.since } else { notice.at };
-    let name = &*item.subject.name;
-    Some(json!({
+    Some(machine_is(&item.subject.name, word, &item.message, last_seen))
+}
+
+fn machine_is(name: &str, word: &str, description: &str, last_seen: Timestamp) -> Value {
+    json!({
         "event": format!("machine.{word}"),
         "machine": {
             "id": name,
             "name": name,
             "hostname": name,
-            "description": item.message,
+            "description": description,
             "status": word,
             "last_seen": last_seen,
         },
-    }))
+    })
 }
 
 /// As Experimance's health service posts it: one service alone, or everything that is told by its name.

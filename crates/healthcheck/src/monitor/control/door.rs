@@ -18,7 +18,8 @@ const MAX_CONNECTIONS: usize = 16;
 const MAX_OF_A_STRANGER: usize = 8;
 const MAX_QUESTION_BYTES: usize = 4 * 1024;
 const QUESTION_WITHIN: Duration = Duration::from_secs(1);
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Of an answer to no question.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 /// After an answer to a stranger the next one comes no sooner than so many times as long as that took: whoever asks
 /// without an end gets a fifth of the monitor's time, and judging the rest.
 const REST: u32 = 4;
@@ -150,17 +151,23 @@ impl Visit {
     async fn attend(mut self, begun: Vec<u8>) {
         let Ok(question) = timeout(QUESTION_WITHIN, self.question(begun)).await else { return };
         self.stage.set(Stage::WAITS);
-        let until = Instant::now() + ANSWER_WITHIN;
-        let answer = match question {
+        let begun = Instant::now();
+        let (answer, within) = match question {
             Err(Unasked::Gone) => return,
-            Err(Unasked::Not(problem)) => Answer::refused(problem).line(),
-            Ok(question) => timeout_at(until, self.answer(question)).await.unwrap_or_else(|_| {
-                Answer::refused(format!("no answer within {} s", ANSWER_WITHIN.as_secs())).line()
-            }),
+            Err(Unasked::Not(problem)) => (Answer::refused(problem).line(), READ_WITHIN),
+            Ok(question) => self.answer_in_time(question).await,
         };
         self.stage.set(Stage::READS);
         // Who does not read in time has no answer.
-        let _ = timeout_at(until + QUESTION_WITHIN, self.say(answer)).await;
+        let _ = timeout_at(begun + within + QUESTION_WITHIN, self.say(answer)).await;
+    }
+
+    /// The answer, and how much time there was for it.
+    async fn answer_in_time(&self, question: Question) -> (String, Duration) {
+        let within = question.answered_within();
+        let answer = timeout(within, self.answer(question)).await;
+        let none = |_| Answer::refused(format!("no answer within {} s", within.as_secs())).line();
+        (answer.unwrap_or_else(none), within)
     }
 
     async fn question(&mut self, mut words: Vec<u8>) -> Result<Question, Unasked> {
