@@ -134,6 +134,32 @@ fn without_threads(monitor: &Monitor) -> Process {
     process
 }
 
+/// Lets strace hold up whatever opens this file, as a dead mount does, until it is dropped.
+fn on_a_dead_mount(monitor: &Monitor, path: &str) -> Process {
+    let mut strace = Command::new("sh");
+    let words = ["-ec", "exec strace \"$@\" 2>&1", "sh", "-f", "-o", "/dev/null", "-e", "trace=openat"];
+    strace.args(words).args(["-e", "inject=openat:delay_enter=60000000", "-P", path, "-p"]);
+    let process = Process::start(strace.arg(monitor.pid().to_string()));
+    let word = process.line();
+    assert!(word.contains("attached"), "strace: {word}");
+    process
+}
+
+#[test]
+fn a_log_on_a_dead_mount_is_given_up() {
+    let machine = Machine::new();
+    let path = machine.root().join("notices.log");
+    std::fs::write(&path, "").unwrap();
+    machine.configures(&format!("[channels.log]\nkind = \"log\"\npath = \"{}\"\n{AT_ONCE}", path.display()));
+    let monitor = machine.monitors();
+    let camera = starts(&machine, &monitor, "camera");
+    let _dead = on_a_dead_mount(&monitor, path.to_str().unwrap());
+    camera.kill();
+    let fits = |event: &Value| is_delivery(event, "failed");
+    let failed = monitor.event_within("an attempt that failed", Duration::from_secs(20), fits);
+    assert!(failed["error"].as_str().unwrap().contains("no answer within 10 s"), "{failed}");
+}
+
 #[test]
 fn who_gets_no_thread_is_told_when_there_is_one() {
     let (machine, ntfy) = (Machine::new(), Ntfy::new());

@@ -141,7 +141,7 @@ impl Store {
 
     /// The last notices that tell of a subject, and what became of them, the newest first.
     pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
-        self.read(|connection| alerts::notices_of(connection, subject, limit))
+        self.read(|connection| alerts::notices_of(connection, subject, alerts::LOOKED_AT_MEANWHILE, limit))
     }
 
     #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]

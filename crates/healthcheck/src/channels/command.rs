@@ -3,7 +3,8 @@
 mod errors;
 
 use super::plain_text::{json, short_line};
-use super::{Channel, unaccepted};
+use super::reach::Attempts;
+use super::{Channel, failed, unaccepted};
 use crate::processes;
 use errors::Errors;
 use healthcheck_core::alerts::{Notice, Outcome};
@@ -45,24 +46,45 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Runner {
     settings: Settings,
+    attempts: Attempts,
+}
+
+/// A program that nobody waits for any more ends with this.
+struct Started(Option<Child>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(child) = self.0.take() {
+            processes::kill(child.id());
+            processes::bury(child);
+        }
+    }
 }
 
 impl Runner {
-    pub(crate) const fn new(settings: Settings) -> Self {
-        Self { settings }
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, attempts: Attempts::default() }
     }
 
     fn name(&self) -> &str {
         self.settings.command.first().map_or("", String::as_str)
     }
 
-    fn run(&self, notice: &Notice) -> io::Result<(End, String)> {
+    fn run(&self, notice: &Notice) -> Result<(End, String), Outcome> {
         let deadline = Instant::now() + self.settings.timeout;
-        let mut child = processes::start(&mut self.prepared(notice)?)?;
+        let Some(mut child) = self.start(notice)?.0.take() else { return Err(failed("it was not started")) };
         let watched = watch(&mut child, deadline);
         let status = bury(child);
-        let (end, last_line) = watched?;
+        let (end, last_line) = watched.map_err(|error| not_started(self.name(), &error))?;
         Ok((end.with(status), last_line))
+    }
+
+    /// On a dead mount a program does not even fail to start.
+    fn start(&self, notice: &Notice) -> Result<Started, Outcome> {
+        let not_started = |error: io::Error| not_started(self.name(), &error);
+        let mut command = self.prepared(notice).map_err(not_started)?;
+        let start = move || processes::start(&mut command).map(|child| Started(Some(child)));
+        self.attempts.within(self.settings.timeout, start)?.map_err(not_started)
     }
 
     fn prepared(&self, notice: &Notice) -> io::Result<Command> {
@@ -82,7 +104,7 @@ impl Channel for Runner {
     fn send(&mut self, notice: &Notice) -> Outcome {
         let (end, last_line) = match self.run(notice) {
             Ok(run) => run,
-            Err(error) => return not_started(self.name(), &error),
+            Err(outcome) => return outcome,
         };
         let (is_lasting, how) = match end {
             End::Exited(0) => return Outcome::Accepted,

@@ -1,6 +1,7 @@
 //! A file with one JSON line a notice.
 
 use super::plain_text::json;
+use super::reach::Attempts;
 use super::{Channel, unaccepted};
 use healthcheck_core::alerts::{Notice, Outcome};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -9,7 +10,10 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+/// On a dead mount nothing ever ends.
+const DEADLINE: Duration = Duration::from_secs(10);
 const MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;
 
@@ -22,19 +26,23 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Log {
     settings: Settings,
+    attempts: Attempts,
 }
 
 impl Log {
-    pub(crate) const fn new(settings: Settings) -> Self {
-        Self { settings }
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, attempts: Attempts::default() }
     }
 }
 
 impl Channel for Log {
     fn send(&mut self, notice: &Notice) -> Outcome {
-        let path = &self.settings.path;
-        let written = json(notice).map_err(io::Error::from).and_then(|line| append(path, &line));
-        written.map_or_else(|error| refusal(path, &error), |()| Outcome::Accepted)
+        let (path, line) = (self.settings.path.clone(), json(notice));
+        let work = move || {
+            let written = line.map_err(io::Error::from).and_then(|line| append(&path, &line));
+            written.map_or_else(|error| refusal(&path, &error), |()| Outcome::Accepted)
+        };
+        self.attempts.within(DEADLINE, work).unwrap_or_else(|outcome| outcome)
     }
 }
 

@@ -73,8 +73,10 @@ const SINCE: usize = 2;
 /// Who calls himself by so many letters and digits is not met again.
 const INSTANCE_LEN: usize = 8;
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-/// So many of the last notices are looked at for those that tell of a subject.
-const LOOKED_AT: usize = 500;
+/// So many of the last notices are looked at for those that tell of a subject, by who has nothing else to do.
+pub(super) const LOOKED_AT: usize = 500;
+/// By the loop that judges.
+pub(super) const LOOKED_AT_MEANWHILE: usize = 50;
 
 /// Whether the tables are such that each statement means something.
 pub(super) fn check_statements(connection: &Connection) -> rusqlite::Result<()> {
@@ -255,16 +257,17 @@ pub(super) fn incident_by_id(connection: &Connection, id: u64) -> rusqlite::Resu
     Ok(rows::rows(connection, ONE, [number(id)], incident)?.pop())
 }
 
-/// The last notices that tell of a subject, the newest first.
+/// Those of the last notices that tell of a subject, the newest first.
 pub(super) fn notices_of(
     connection: &Connection,
     subject: &Subject,
+    looked_at: usize,
     limit: usize,
 ) -> rusqlite::Result<Vec<Outgoing>> {
     if !has_tables(connection) {
         return Ok(Vec::new());
     }
-    let mut notices = rows::rows(connection, LAST_NOTICES, [bounded(LOOKED_AT)], outgoing)?;
+    let mut notices = rows::rows(connection, LAST_NOTICES, [bounded(looked_at)], outgoing)?;
     notices.retain(|it| it.notice.items.iter().any(|item| item.subject == *subject));
     notices.truncate(limit);
     Ok(notices)

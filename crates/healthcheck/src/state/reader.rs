@@ -85,7 +85,7 @@ impl Reader {
 
     /// The last notices that tell of a subject, and what became of them, the newest first.
     pub(crate) fn notices_of(&self, subject: &Subject, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
-        Ok(alerts::notices_of(&self.connection, subject, limit)?)
+        Ok(alerts::notices_of(&self.connection, subject, alerts::LOOKED_AT, limit)?)
     }
 
     /// The silences, in the order in which they were asked for.
