@@ -137,8 +137,8 @@ fn without_threads(monitor: &Monitor) -> Process {
 /// Lets strace hold up whatever opens this file, as a dead mount does, until it is dropped.
 fn on_a_dead_mount(monitor: &Monitor, path: &str) -> Process {
     let mut strace = Command::new("sh");
-    let words = ["-ec", "exec strace \"$@\" 2>&1", "sh", "-f", "-o", "/dev/null", "-e", "trace=openat"];
-    strace.args(words).args(["-e", "inject=openat:delay_enter=60000000", "-P", path, "-p"]);
+    let words = ["-ec", "exec strace \"$@\" 2>&1", "sh", "-f", "-o", "/dev/null", "-e", "trace=open,openat"];
+    strace.args(words).args(["-e", "inject=open,openat:delay_enter=60000000", "-P", path, "-p"]);
     let process = Process::start(strace.arg(monitor.pid().to_string()));
     let word = process.line();
     assert!(word.contains("attached"), "strace: {word}");
