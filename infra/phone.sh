@@ -40,5 +40,5 @@ cat <<EOF
 
 From now on \`healthcheck monitor\` tells you there what goes wrong in this directory. Try it:
        $program monitor &
-       $program run --service camera -- sleep 600 &  sleep 2; pkill -9 -f 'run --service camera'
+       $program run --service camera -- sleep 600 &  sleep 2; pkill -9 -f '^sleep 600'
 EOF
