@@ -151,7 +151,7 @@ for path in sorted(glob.glob(sys.argv[1] + '/*.json')):
     checks = [(c['name'], c['status'], c['message'], c['timestamp'][:2], c['metadata']) for c in data['checks']]
     counts = [data[k] for k in ('restart_count', 'error_count', 'messages_sent', 'messages_received')]
     print(data['service_name'], data['overall_status'], checks, counts,
-          data['uptime'] > 0, data['last_updated'][:2], data['last_check'][:2])";
+          data['uptime'] >= 0, data['last_updated'][:2], data['last_check'][:2])";
     let dir = tempfile::tempdir().unwrap();
     let mut target = Target::start(dir.path(), &[]);
     target.ask("record lens warning dusty");

@@ -1,7 +1,7 @@
 //! Discord: a message of a webhook, in which nothing that services wrote is markup or calls somebody.
 
 use super::Channel;
-use super::http::{Client, Request, has_id};
+use super::http::{Client, Request, is_no_page};
 use super::plain_text::{clean, cut, line};
 use super::secret::Secret;
 use health_reporter::Status;
@@ -30,7 +30,7 @@ impl Channel for Discord {
         self.client.send(move || {
             let request = Request::to_secret(Method::POST, &url)?;
             // Only whoever waits is told that the message is kept.
-            Ok(request.query("wait=true").login_keys("url_file").known_by(has_id).json(&message))
+            Ok(request.query("wait=true").login_keys("url_file").known_by(is_no_page).json(&message))
         })
     }
 }

@@ -139,9 +139,9 @@ impl Request {
     }
 }
 
-/// Whether an answer names the message that was kept, as ntfy's and Discord's do.
-pub(super) fn has_id(answer: &[u8]) -> bool {
-    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("id").is_some_and(Value::is_string))
+/// Whether an answer may be one of a program: whoever sits between and wants a login shows a page.
+pub(super) fn is_no_page(answer: &[u8]) -> bool {
+    answer.trim_ascii_start().first() != Some(&b'<')
 }
 
 /// What of an address may be a secret by itself.

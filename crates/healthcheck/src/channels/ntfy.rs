@@ -1,6 +1,6 @@
 //! ntfy: pushes to phones; and its scheduled messages, which are the dead-man's switch.
 
-use super::http::{Client, Request, has_id};
+use super::http::{Client, Request, is_no_page};
 use super::plain_text::{clean, cut, line, short_line};
 use super::secret::{Secret, Url};
 use super::{Channel, failed};
@@ -80,7 +80,7 @@ impl Ntfy {
             let topic = settings.topic.read().map_err(failed)?;
             card["topic"] = Value::from(topic.as_str());
             let request = Request::to(Method::POST, &settings.url(""))?.json(&with_message(card, &message));
-            settings.logged_in(request.hiding(&topic).known_by(has_id))
+            settings.logged_in(request.hiding(&topic).known_by(is_no_page))
         })
     }
 }

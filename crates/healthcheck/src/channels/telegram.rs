@@ -1,6 +1,6 @@
 //! Telegram: a message of a bot, as plain text. Its markup breaks on what services write.
 
-use super::http::{Client, Request};
+use super::http::{Client, Request, is_no_page};
 use super::plain_text::{clean, cut, line};
 use super::secret::{Secret, Url};
 use super::{Channel, failed};
@@ -56,7 +56,8 @@ fn request(settings: &Settings) -> Result<Request, Outcome> {
 }
 
 fn is_of_telegram(answer: &[u8]) -> bool {
-    serde_json::from_slice(answer).is_ok_and(|answer: Value| answer.get("ok") == Some(&Value::Bool(true)))
+    let is_no = |answer: &Value| answer.get("ok") == Some(&Value::Bool(false));
+    is_no_page(answer) && !serde_json::from_slice(answer).as_ref().is_ok_and(is_no)
 }
 
 fn message(notice: &Notice, chat_id: &str) -> Value {
