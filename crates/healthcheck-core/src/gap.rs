@@ -24,6 +24,8 @@ pub enum GapReason {
     Boot,
     /// The machine was suspended.
     Suspended,
+    /// The wall clock was set forward: the time between never was.
+    ClockSet,
 }
 
 impl GapReason {
@@ -34,6 +36,7 @@ impl GapReason {
             Self::MonitorDown => "monitor_down",
             Self::Boot => "boot",
             Self::Suspended => "suspended",
+            Self::ClockSet => "clock_set",
         }
     }
 }

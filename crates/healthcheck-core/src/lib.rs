@@ -37,6 +37,7 @@ mod ending;
 mod exit;
 mod fallen;
 mod gap;
+pub mod history;
 mod judge;
 mod looked;
 mod measure;

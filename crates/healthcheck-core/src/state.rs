@@ -214,6 +214,12 @@ impl State {
         Some((memory.report.as_ref()?.pid?, memory.was_alive))
     }
 
+    /// What a subject last said that it was doing.
+    #[must_use]
+    pub fn task(&self, subject: &Subject) -> Option<&str> {
+        self.subjects.get(subject)?.memory.report.as_ref()?.current_task.as_deref()
+    }
+
     /// The last run of a subject, where its process is known.
     #[must_use]
     pub fn run(&self, subject: &Subject) -> Option<Run<'_>> {

@@ -4,6 +4,7 @@ mod channels;
 mod cli;
 mod commands;
 mod config;
+mod history;
 mod monitor;
 mod processes;
 mod render;
