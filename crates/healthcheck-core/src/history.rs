@@ -102,13 +102,24 @@ pub struct Beats {
     /// Why.
     pub cause: Cause,
     /// What it said it was doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The first of them, wall time.
     pub first: Timestamp,
     /// The last of them, wall time.
     pub last: Timestamp,
     /// How many they are; at least one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+const fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 /// Over which time numbers are put together.

@@ -2,6 +2,9 @@
 //! and never asked by who judges.
 #![expect(dead_code, reason = "its stores and who feeds them are about to use it")]
 
+pub(crate) mod batch;
+pub(crate) mod spool;
+
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Bin, Mark, Resolution, Window};
 use healthcheck_core::{Cause, Gap, Subject, Transition};

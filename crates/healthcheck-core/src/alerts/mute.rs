@@ -1,11 +1,15 @@
 //! What keeps a notice back: mutes of an operator, of a schedule, of a cause that is told already, and the rules' own waits.
 
+use crate::history::Window;
 use crate::{Kind, Subject};
-use jiff::Timestamp;
-use jiff::civil::{Time, Weekday};
+use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::{AmbiguousTimestamp, TimeZone};
+use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// Of a longer time nobody asks when maintenance was.
+const MAX_DAYS: usize = 40;
 
 /// Muted by an operator until a time, or while a command runs. Judging and recording go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,9 +85,31 @@ impl MaintenanceWindow {
     /// Whether it mutes a subject at an instant.
     #[must_use]
     pub fn covers(&self, subject: &Subject, at: Timestamp, zone: &TimeZone) -> bool {
-        let is_meant =
-            self.subjects.is_empty() || self.subjects.iter().any(|pattern| fits(pattern, &subject.name));
-        is_meant && self.is_at(at, zone)
+        self.is_meant_for(subject) && self.is_at(at, zone)
+    }
+
+    /// Whether it mutes a subject when it is its time.
+    #[must_use]
+    pub fn is_meant_for(&self, subject: &Subject) -> bool {
+        self.subjects.is_empty() || self.subjects.iter().any(|pattern| fits(pattern, &subject.name))
+    }
+
+    /// When it was its time, of a time that is no longer than a few days.
+    #[must_use]
+    pub fn times(&self, within: Window, zone: &TimeZone) -> Vec<Window> {
+        let first = zone.to_datetime(within.from).date();
+        let day_before = first.yesterday().unwrap_or(first);
+        let days = day_before.series(Span::new().days(1)).take(MAX_DAYS);
+        let begun = days.take_while(|day| *day <= zone.to_datetime(within.to).date());
+        let meant = begun.filter(|day| self.days.is_empty() || self.days.contains(&day.weekday()));
+        meant.filter_map(|day| self.time_of(day, zone)?.overlap(within)).collect()
+    }
+
+    /// From its beginning on a day to its end.
+    fn time_of(&self, day: Date, zone: &TimeZone) -> Option<Window> {
+        let end = if self.hours.from > self.hours.until { day.tomorrow().ok()? } else { day };
+        let instant = |day: Date, time| zone.to_ambiguous_timestamp(day.to_datetime(time)).compatible().ok();
+        Some(Window { from: instant(day, self.hours.from)?, to: instant(end, self.hours.until)? })
     }
 
     /// After midnight it is still the window of the day before.

@@ -1,0 +1,259 @@
+//! Where batches wait for their store: files of lines beside `state.db`, bounded in size, the oldest dropped first.
+//!
+//! A batch that was taken in may still be there after a kill; its number tells that it was.
+
+use super::batch::Batch;
+use rustix::fs::{Mode, OFlags};
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// What all files may take together, in bytes.
+pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// What one file takes before the next is begun, in bytes.
+const FILE_BYTES: u64 = 1024 * 1024;
+/// A longer line is none that was written here, in bytes.
+const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
+/// What may wait in memory where no file can be written, in batches.
+const MAX_IN_MEMORY: usize = 256;
+const ENDING: &str = "batches";
+const OURS_ALONE: u32 = 0o700;
+
+/// Batches in the order in which they were handed over.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    dir: PathBuf,
+    /// The oldest first.
+    files: VecDeque<Part>,
+    /// How far the first file was read.
+    read_bytes: u64,
+    writing: Option<File>,
+    /// Batches that no file takes, all of them newer than what is in files.
+    in_memory: VecDeque<Batch>,
+    /// How many were dropped since that was last asked for.
+    dropped: u64,
+    problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Part {
+    number: u64,
+    bytes: u64,
+    lines: u64,
+}
+
+/// A batch that waits, and where the next one begins.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) batch: Batch,
+    next: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    File { number: u64, bytes: u64 },
+    Memory,
+}
+
+impl Spool {
+    /// What waits in a directory, which is made when it is needed.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        let mut numbers: Vec<u64> = numbers_in(&dir);
+        numbers.sort_unstable();
+        let part = |number| {
+            let bytes = path_of(&dir, number).symlink_metadata().map_or(0, |it| it.len());
+            Part { number, bytes, lines: 0 }
+        };
+        let files = numbers.into_iter().map(part).collect();
+        Self {
+            dir,
+            files,
+            read_bytes: 0,
+            writing: None,
+            in_memory: VecDeque::new(),
+            dropped: 0,
+            problem: None,
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        let unread = self.files.iter().map(|file| file.bytes).sum::<u64>() > self.read_bytes;
+        !unread && self.in_memory.is_empty()
+    }
+
+    /// What all files take, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Why batches wait in memory, where they do.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// How many batches were dropped since this was last asked for, because there was no room.
+    pub(crate) const fn take_dropped(&mut self) -> u64 {
+        std::mem::replace(&mut self.dropped, 0)
+    }
+
+    /// Adds a batch behind all others.
+    pub(crate) fn push(&mut self, batch: Batch) {
+        if self.in_memory.is_empty() {
+            match self.write(&batch) {
+                Ok(()) => {
+                    self.problem = None;
+                    return;
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+        self.in_memory.push_back(batch);
+        self.settle();
+        if self.in_memory.len() > MAX_IN_MEMORY {
+            self.in_memory.pop_front();
+            self.dropped += 1;
+        }
+    }
+
+    /// Writes what waits in memory, now that there may be room.
+    fn settle(&mut self) {
+        while let Some(batch) = self.in_memory.pop_front() {
+            if let Err(error) = self.write(&batch) {
+                self.in_memory.push_front(batch);
+                self.fail(&error);
+                return;
+            }
+            self.problem = None;
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.writing = None;
+        self.problem = Some(format!("{}: {error}: make room on its file system", self.dir.display()));
+    }
+
+    fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        let mut line = serde_json::to_vec(batch)?;
+        line.push(b'\n');
+        self.make_room(line.len() as u64);
+        if self.writing.is_none() || self.files.back().is_none_or(|last| last.bytes >= FILE_BYTES) {
+            self.begin_file()?;
+        }
+        let (Some(file), Some(part)) = (&mut self.writing, self.files.back_mut()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let written = file.write_all(&line);
+        // Half a line would make the next one unreadable.
+        if written.is_err() {
+            let _ = file.set_len(part.bytes).and_then(|()| file.seek(SeekFrom::Start(part.bytes)));
+        } else {
+            part.bytes += line.len() as u64;
+            part.lines += 1;
+        }
+        written
+    }
+
+    fn begin_file(&mut self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(OURS_ALONE).create(&self.dir)?;
+        let number = self.files.back().map_or(1, |last| last.number + 1);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path_of(&self.dir, number), flags, Mode::from_raw_mode(0o600))?;
+        self.writing = Some(file.into());
+        self.files.push_back(Part { number, bytes: 0, lines: 0 });
+        Ok(())
+    }
+
+    fn make_room(&mut self, wanted: u64) {
+        while self.bytes() + wanted > MAX_BYTES && self.files.len() > 1 {
+            let lines = self.files.front().map_or(0, |oldest| oldest.lines.max(1));
+            self.drop_oldest();
+            self.dropped += lines;
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.files.pop_front() {
+            let _ = fs::remove_file(path_of(&self.dir, oldest.number));
+        }
+        self.read_bytes = 0;
+        if self.files.is_empty() {
+            self.writing = None;
+        }
+    }
+
+    /// The batches that wait, the oldest first: so many that they have together about so many bytes.
+    pub(crate) fn front(&mut self, about_bytes: u64) -> Vec<Front> {
+        loop {
+            let Some((number, bytes)) = self.files.front().map(|first| (first.number, first.bytes)) else {
+                return self.in_memory.front().cloned().map(in_memory).into_iter().collect();
+            };
+            if self.read_bytes < bytes
+                && let Ok(found) =
+                    read(&path_of(&self.dir, number), number, self.read_bytes, bytes, about_bytes)
+                && !found.is_empty()
+            {
+                return found;
+            }
+            // It is read to its end, or it cannot be read, which nobody can mend.
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops what was taken in: everything up to this one.
+    pub(crate) fn drop_through(&mut self, taken: &Front) {
+        match taken.next {
+            Place::Memory => {
+                self.in_memory.pop_front();
+            }
+            Place::File { number, bytes } if self.files.front().is_some_and(|it| it.number == number) => {
+                self.read_bytes = bytes;
+                if self.files.front().is_some_and(|first| first.bytes <= bytes) {
+                    self.drop_oldest();
+                }
+            }
+            // It was dropped meanwhile, since there was no room.
+            Place::File { .. } => {}
+        }
+    }
+}
+
+const fn in_memory(batch: Batch) -> Front {
+    Front { batch, next: Place::Memory }
+}
+
+/// The batches from one place on. A line that cannot be read is left out: its end may never have been written.
+fn read(path: &Path, number: u64, from: u64, to: u64, about_bytes: u64) -> io::Result<Vec<Front>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    file.seek(SeekFrom::Start(from))?;
+    let mut lines = BufReader::new(file.take(to.saturating_sub(from)));
+    let (mut found, mut at) = (Vec::new(), from);
+    while at < to && at - from < about_bytes {
+        let mut line = Vec::new();
+        let length = lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? as u64;
+        if length == 0 {
+            break;
+        }
+        at += length;
+        if let Ok(batch) = serde_json::from_slice(&line) {
+            found.push(Front { batch, next: Place::File { number, bytes: at } });
+        }
+    }
+    Ok(found)
+}
+
+fn path_of(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.{ENDING}"))
+}
+
+fn numbers_in(dir: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_suffix(ENDING)?.strip_suffix('.')?.parse().ok();
+    entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect()
+}
+
+#[cfg(test)]
+mod tests;
