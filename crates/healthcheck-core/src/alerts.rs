@@ -4,6 +4,7 @@
 //! takes in transitions, [`Alerts::plan`] compares what is true with what each channel was told, and decides. Since it
 //! compares states and follows no events, nothing that fails in between is lost: what was not told is still to be told.
 
+mod act;
 mod changes;
 mod clock;
 mod compose;
@@ -19,6 +20,7 @@ mod rules;
 mod trouble;
 mod words;
 
+pub use act::{Act, Deed};
 pub use changes::{Changes, Saved};
 pub use delivery::{Outcome, Outgoing, OutgoingState};
 pub use desk::{DeskHead, Told};
@@ -117,7 +119,7 @@ impl Alerts {
     /// Takes in a transition: an incident opens, worsens or resolves. Whoever is to be told is decided by
     /// [`Alerts::plan`].
     pub fn note(&mut self, transition: &Transition, world: &World<'_>) {
-        self.head.clock.advance(world.now);
+        self.advance(world.now);
         self.is_stale = true;
         self.plan_at_once();
         match transition.to {
@@ -138,7 +140,7 @@ impl Alerts {
 
     /// Brings what is known into agreement with what is true: at the start, since either may have been lost.
     pub fn agree(&mut self, world: &World<'_>) {
-        self.head.clock.advance(world.now);
+        self.advance(world.now);
         self.is_stale = true;
         self.plan_at_once();
         let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
@@ -162,11 +164,13 @@ impl Alerts {
     pub fn stop(&mut self, at: Timestamp) {
         self.head.stopped = Some(at);
         self.dirty.head = true;
+        self.record(at, Deed::Stopped);
     }
 
     /// The monitor goes on; when the last one stopped, where it was asked to.
-    pub fn start(&mut self) -> Option<Timestamp> {
+    pub fn start(&mut self, now: &Now) -> Option<Timestamp> {
         self.dirty.head = true;
+        self.record(now.wall, Deed::Started { boottime: now.boottime });
         self.head.stopped.take()
     }
 
@@ -180,6 +184,7 @@ impl Alerts {
                 self.dirty.channels.insert(name.clone());
             }
         }
+        self.record(reboot.up, Deed::Rebooted(reboot.clone()));
         self.head.reboot = Some(reboot);
         self.dirty.head = true;
         self.plan_at_once();

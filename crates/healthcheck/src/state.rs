@@ -1,5 +1,6 @@
 //! What the monitor knows, kept in `state.db`: a kill at any instant loses nothing of it and invents nothing.
 
+mod acts;
 mod alerts;
 mod aside;
 mod database;

@@ -1,7 +1,7 @@
 //! What of the alerts is to be kept, piece by piece, and how they are made of that again.
 
 use super::desk::Desk;
-use super::{Alerts, AlertsHead, DeskHead, Incident, Outgoing, OutgoingState, Silence, Told, Trouble};
+use super::{Act, Alerts, AlertsHead, DeskHead, Incident, Outgoing, OutgoingState, Silence, Told, Trouble};
 use crate::Subject;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,9 @@ pub struct Changes<'a> {
     pub outbox: Vec<&'a Outgoing>,
     /// Silences by number.
     pub silences: Vec<(u64, Option<&'a Silence>)>,
+    /// What was done, in order. Each is to be added, but for one whose [`Act::key`] is there: of that only what was done
+    /// changes, not when.
+    pub acts: Vec<&'a Act>,
 }
 
 impl Changes<'_> {
@@ -62,6 +65,7 @@ pub(super) struct Dirty {
     pub(super) told: BTreeSet<(String, Subject)>,
     outbox: BTreeMap<String, Outgoing>,
     pub(super) silences: BTreeSet<u64>,
+    pub(super) acts: Vec<Act>,
 }
 
 impl Dirty {
@@ -77,6 +81,7 @@ impl Dirty {
             && self.told.is_empty()
             && self.outbox.is_empty()
             && self.silences.is_empty()
+            && self.acts.is_empty()
     }
 }
 
@@ -99,6 +104,7 @@ impl Alerts {
             told: dirty.told.iter().map(|it| (it.0.as_str(), &it.1, told(it))).collect(),
             outbox: dirty.outbox.values().collect(),
             silences: dirty.silences.iter().map(|id| (*id, self.silences.get(id))).collect(),
+            acts: dirty.acts.iter().collect(),
         }
     }
 
@@ -107,7 +113,7 @@ impl Alerts {
         self.shelved.as_ref().unwrap_or(&self.desks)
     }
 
-    /// Everything that is known, for a database that knows nothing.
+    /// Everything that is known, for a database that knows nothing; what was done is no part of it, and added once.
     #[must_use]
     pub fn everything(&self) -> Changes<'_> {
         let desks = self.real_desks();
@@ -125,6 +131,7 @@ impl Alerts {
                 .collect(),
             outbox: outgoing.chain(self.dirty.outbox.values()).collect(),
             silences: self.silences.iter().map(|(id, silence)| (*id, Some(silence))).collect(),
+            acts: Vec::new(),
         }
     }
 

@@ -28,6 +28,13 @@ impl Clock {
         drift.is_err() || drift.is_ok_and(|drift| drift > DRIFT)
     }
 
+    /// What the wall clock would show now if nobody had set it within this boot, where somebody did.
+    pub(crate) fn would_show(&self, now: &Now) -> Option<Timestamp> {
+        let is_known = self.wall != Timestamp::default() && self.boot_id.as_deref() == now.boot_id.as_deref();
+        let shown = self.wall.checked_add(self.passed(now)).ok();
+        shown.filter(|_| is_known && self.was_set(now))
+    }
+
     /// Goes on to an instant.
     pub(crate) fn advance(&mut self, now: &Now) -> Duration {
         self.at += self.passed(now);

@@ -1,6 +1,6 @@
 //! What an operator asks for, and what is shown to him.
 
-use super::{Acknowledgement, Alerts, Decided, Incident, Outgoing, Silence, World};
+use super::{Acknowledgement, Alerts, Decided, Deed, Incident, Outgoing, Silence, World};
 use crate::{Now, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,14 +45,23 @@ impl Alerts {
             self.dirty.head = true;
             (self.head.last_silence, silence.created)
         });
-        self.silences.insert(id, Silence { id, created, ..silence });
+        let at = silence.created;
+        let silence = Silence { id, created, ..silence };
+        self.record(at, Deed::Silenced(silence.clone()));
+        self.silences.insert(id, silence);
         self.plan_at_once();
         self.dirty.silences.insert(id);
         id
     }
 
     /// Ends a silence; it is returned if there was one.
-    pub fn unsilence(&mut self, id: u64) -> Option<Silence> {
+    pub fn unsilence(&mut self, id: u64, at: Timestamp) -> Option<Silence> {
+        let silence = self.drop_silence(id)?;
+        self.record(at, Deed::Unsilenced { silence: id });
+        Some(silence)
+    }
+
+    fn drop_silence(&mut self, id: u64) -> Option<Silence> {
         self.dirty.silences.insert(id);
         self.plan_at_once();
         self.silences.remove(&id)
@@ -72,6 +81,9 @@ impl Alerts {
         let open = self.incidents.get_mut(&id).filter(|incident| incident.is_open());
         let incident = open.ok_or(NoSuchIncident(id))?;
         incident.acknowledged = Some(Acknowledgement { author: author.to_owned(), at });
+        let bad = incident.members.iter().filter(|member| member.recovered.is_none());
+        let subjects = bad.map(|member| member.subject.clone()).collect();
+        self.record(at, Deed::Acknowledged { incident: id, subjects, author: author.to_owned() });
         self.dirty.incidents.insert(id);
         self.plan_at_once();
         Ok(())
@@ -114,7 +126,7 @@ impl Alerts {
     /// Looks at everything anew, and tries each channel again at once: whoever changed the configuration may have
     /// mended it.
     pub fn give_another_chance(&mut self, now: &Now) {
-        self.head.clock.advance(now);
+        self.advance(now);
         self.is_stale = true;
         self.plan_at_once();
         for (name, desk) in &mut self.desks {
@@ -128,7 +140,7 @@ impl Alerts {
         let over: Vec<u64> =
             self.silences.values().filter(|silence| silence.until <= wall).map(|it| it.id).collect();
         for id in over {
-            self.unsilence(id);
+            self.drop_silence(id);
         }
     }
 }

@@ -24,7 +24,7 @@ impl Alerts {
     /// [`Alerts::changes`], and then handed out by [`Alerts::take_due`].
     pub fn plan(&mut self, world: &World<'_>) -> Vec<Notice> {
         self.dirty.head |= self.head.clock.was_set(world.now);
-        self.head.clock.advance(world.now);
+        self.advance(world.now);
         self.expire_silences(world);
         self.next = None;
         self.relate(world);
@@ -60,7 +60,7 @@ impl Alerts {
 
     /// Takes in how an attempt ended. What is not on its way any more, because it was replaced, changes nothing.
     pub fn delivered(&mut self, channel: &str, notice: &str, outcome: &Outcome, world: &World<'_>) {
-        let at = self.head.clock.advance(world.now);
+        let at = self.advance(world.now);
         self.swap_shelved();
         self.settle(channel, notice, outcome, at, world);
         self.swap_shelved();

@@ -432,7 +432,8 @@ impl Host {
     }
 
     pub(crate) fn unsilence(&mut self, id: u64) {
-        self.alerts.unsilence(id);
+        let at = self.now().wall;
+        self.alerts.unsilence(id, at);
         self.turn(&[]);
     }
 

@@ -189,6 +189,8 @@ impl Monitor {
         let was_known = self.state.forget(subject);
         if was_known {
             self.ledger.touch(subject.clone(), clock::boottime());
+            let at = self.now().wall;
+            self.alerts.forgot(subject, at);
             self.agree();
         }
         was_known

@@ -61,7 +61,7 @@ impl Monitor {
     }
 
     pub(super) fn unsilence(&mut self, id: u64) -> Answer {
-        match self.alerts.unsilence(id) {
+        match self.alerts.unsilence(id, Timestamp::now()) {
             Some(_) => self.done(Answer::Done),
             None => Answer::refused(format!("there is no silence {id}: `healthcheck silences` shows them")),
         }

@@ -1,10 +1,11 @@
 //! What is kept, for whoever only wants to know.
 
+use super::acts;
 use super::alerts::{self, Found};
 use super::database::{abandon, connect};
 use super::place::{companion_of, database_in, printable};
 use super::rows;
-use healthcheck_core::alerts::{Alerts, Incident, Outgoing, Silence};
+use healthcheck_core::alerts::{Act, Alerts, Incident, Outgoing, Silence};
 use healthcheck_core::{Gap, State, Subject, Transition};
 use rusqlite::{Connection, OpenFlags};
 use std::fmt::{self, Display};
@@ -101,6 +102,35 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<(i64, Transition)>, ReadError> {
         Ok(rows::transitions_after(&self.connection, id, limit)?)
+    }
+
+    /// One transition, as it is known by now; none where it is kept no more.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    pub(crate) fn transition(&self, id: i64) -> Result<Option<Transition>, ReadError> {
+        Ok(rows::transition_by_id(&self.connection, id)?)
+    }
+
+    /// The gaps after an id, the oldest first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    pub(crate) fn gaps_after(&self, id: i64, limit: usize) -> Result<Vec<(i64, Gap)>, ReadError> {
+        Ok(rows::gaps_after(&self.connection, id, limit)?)
+    }
+
+    /// The name that this database has for itself: in another one, the same ids are those of something else.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    pub(crate) fn database(&self) -> Result<String, ReadError> {
+        rows::database(&self.connection)?.ok_or_else(|| {
+            ReadError(
+                "state.db was made by an older healthcheck and has no name: start its monitor once"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// What was done that is no transition, each with the id of the last transition that was kept before it; in order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the replay reads it"))]
+    pub(crate) fn acts(&self, limit: usize) -> Result<Vec<(i64, Act)>, ReadError> {
+        Ok(acts::acts(&self.connection, limit)?)
     }
 
     /// The last gaps, the newest first.

@@ -9,6 +9,7 @@ const KEPT_TRANSITIONS: i64 = 200_000;
 const KEPT_GAPS: i64 = 10_000;
 const KEPT_INCIDENTS: i64 = 10_000;
 const KEPT_NOTICES: i64 = 10_000;
+const KEPT_ACTS: i64 = 10_000;
 /// How many of the oldest a commit looks at, beside as many as it adds.
 const PORTION: usize = 16;
 
@@ -28,9 +29,20 @@ const DROP_INCIDENTS: &str = "DELETE FROM incidents WHERE id IN (SELECT id FROM 
      WHERE resolved IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?1 ORDER BY id LIMIT ?2)";
 const DROP_NOTICES: &str = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox
      WHERE state <> 'waiting' AND seq <= (SELECT max(seq) FROM outbox) - ?1 ORDER BY seq LIMIT ?2)";
+const DROP_ACTS: &str = "DELETE FROM acts WHERE id IN (SELECT id FROM acts
+     WHERE id <= (SELECT max(id) FROM acts) - ?1 ORDER BY id LIMIT ?2)";
 
-pub(super) const STATEMENTS: [&str; 8] =
-    [PASSED, SET_PASSED, OLDEST, DROP_PASSED, DROP_OLD_OF_SUBJECT, DROP_GAPS, DROP_INCIDENTS, DROP_NOTICES];
+pub(super) const STATEMENTS: [&str; 9] = [
+    PASSED,
+    SET_PASSED,
+    OLDEST,
+    DROP_PASSED,
+    DROP_OLD_OF_SUBJECT,
+    DROP_GAPS,
+    DROP_INCIDENTS,
+    DROP_NOTICES,
+    DROP_ACTS,
+];
 
 /// Up to which id transitions are old; what is left of those is the last word on its subject.
 pub(super) fn passed(connection: &Connection) -> rusqlite::Result<i64> {
@@ -81,6 +93,11 @@ pub(super) fn limit_incidents(connection: &Connection, added: usize) -> rusqlite
 /// After so many notices were kept: the last of those that are not on their way stay, and all that are.
 pub(super) fn limit_outbox(connection: &Connection, added: usize) -> rusqlite::Result<()> {
     connection.prepare_cached(DROP_NOTICES)?.execute([KEPT_NOTICES, portion(added)]).map(drop)
+}
+
+/// After so much was done: the last of it stays.
+pub(super) fn limit_acts(connection: &Connection, added: usize) -> rusqlite::Result<()> {
+    connection.prepare_cached(DROP_ACTS)?.execute([KEPT_ACTS, portion(added)]).map(drop)
 }
 
 /// More than come, so that there are fewer at last.

@@ -1,6 +1,6 @@
 //! What is in the tables, written and read. A row that cannot be read costs itself, and nothing else.
 
-use super::{Effects, alerts, retention};
+use super::{Effects, acts, alerts, retention};
 use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Gap, Head, NewerState, Record, State, Subject, Transition};
 use jiff::Timestamp;
@@ -36,16 +36,23 @@ const LAST_OF_SUBJECT: &str = "SELECT id, at, kind, name, from_status, to_status
 const AFTER: &str = "SELECT id, at, kind, name, from_status, to_status, cause, since,
      is_healed_by_supervisor, is_flapping, message, reasons, evidence
      FROM transitions WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ONE: &str = "SELECT id, at, kind, name, from_status, to_status, cause, since,
+     is_healed_by_supervisor, is_flapping, message, reasons, evidence
+     FROM transitions WHERE id = ?1";
 const LAST_GAPS: &str = "SELECT begun, ended, reason FROM gaps ORDER BY id DESC LIMIT ?1";
+const GAPS_AFTER: &str = "SELECT begun, ended, reason, id FROM gaps WHERE id > ?1 ORDER BY id LIMIT ?2";
+/// Databases of the first versions have none.
+const DATABASE: &str = "SELECT value FROM meta WHERE key = 'database'";
 
 const WRITING: [&str; 7] = [PUT_HEAD, PUT_RECORD, FORGET, FORGET_ALL, PUT_TRANSITION, AMEND, PUT_GAP];
-const READING: [&str; 5] = [HEAD, RECORDS, LAST_OF_SUBJECT, AFTER, LAST_GAPS];
+const READING: [&str; 8] = [HEAD, RECORDS, LAST_OF_SUBJECT, AFTER, ONE, LAST_GAPS, GAPS_AFTER, DATABASE];
 
 /// Whether the tables are such that each statement means something.
 pub(super) fn check_statements(connection: &Connection) -> rusqlite::Result<()> {
     check_reading(connection)?;
     alerts::check_statements(connection)?;
-    WRITING.iter().chain(&retention::STATEMENTS).try_for_each(|sql| connection.prepare_cached(sql).map(drop))
+    let mut all = WRITING.iter().chain(&retention::STATEMENTS).chain(&acts::STATEMENTS);
+    all.try_for_each(|sql| connection.prepare_cached(sql).map(drop))
 }
 
 pub(super) fn check_reading(connection: &Connection) -> rusqlite::Result<()> {
@@ -65,6 +72,7 @@ pub(super) fn put(connection: &Connection, effects: &Effects<'_>) -> rusqlite::R
         put_gap(connection, gap)?;
     }
     alerts::put(connection, effects.alerts)?;
+    acts::put(connection, &effects.alerts.acts)?;
     put_transitions(connection, effects.transitions)
 }
 
@@ -215,6 +223,23 @@ pub(super) fn last_gaps(connection: &Connection, limit: usize) -> rusqlite::Resu
     rows(connection, LAST_GAPS, [bounded(limit)], gap)
 }
 
+pub(super) fn gaps_after(
+    connection: &Connection,
+    id: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, Gap)>> {
+    rows(connection, GAPS_AFTER, params![id, bounded(limit)], |row| Ok((row.get(3)?, gap(row)?)))
+}
+
+pub(super) fn transition_by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<Transition>> {
+    Ok(rows(connection, ONE, [id], transition)?.pop().map(|(_, transition)| transition))
+}
+
+/// The name that a database has for itself.
+pub(super) fn database(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    Ok(rows(connection, DATABASE, [], |row| Ok(row.get(0)?))?.pop())
+}
+
 pub(super) fn bounded(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -274,7 +299,7 @@ pub(super) fn parsed<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Read<T> {
     Ok(serde_json::from_str(row.get_ref(at)?.as_str()?)?)
 }
 
-fn text<T: FromStr<Err: Error + 'static>>(row: &Row<'_>, at: usize) -> Read<T> {
+pub(super) fn text<T: FromStr<Err: Error + 'static>>(row: &Row<'_>, at: usize) -> Read<T> {
     Ok(row.get_ref(at)?.as_str()?.parse()?)
 }
 

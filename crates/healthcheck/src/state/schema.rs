@@ -4,7 +4,8 @@ use super::trouble::Trouble;
 use rusqlite::{Connection, OptionalExtension};
 
 /// Each makes the version of its number, the first from nothing. None is ever changed once it was released.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 /// What says that a database is ours: `hchk`.
 const APPLICATION: i32 = 0x6863_686b;
 /// No machine lives to see so many transitions; beyond it a number was not counted.
@@ -54,7 +55,8 @@ pub(super) fn migrate(connection: &mut Connection, from: usize) -> rusqlite::Res
 pub(super) fn check_counters(connection: &Connection) -> Result<(), Trouble> {
     let worst: Option<i64> = connection.query_row(
         "SELECT max(id) FROM (SELECT max(seq) AS id FROM sqlite_sequence UNION ALL SELECT max(id) FROM transitions
-         UNION ALL SELECT max(id) FROM gaps UNION ALL SELECT max(id) FROM incidents UNION ALL SELECT max(seq) FROM outbox)",
+         UNION ALL SELECT max(id) FROM gaps UNION ALL SELECT max(id) FROM incidents UNION ALL SELECT max(seq) FROM outbox
+         UNION ALL SELECT max(id) FROM acts)",
         [],
         |row| row.get(0),
     )?;

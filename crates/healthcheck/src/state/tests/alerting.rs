@@ -1,5 +1,5 @@
 use super::*;
-use healthcheck_core::alerts::{OutgoingState, Silence};
+use healthcheck_core::alerts::{Deed, OutgoingState, Silence};
 use rusqlite::Connection;
 
 fn silence(monitor: &Monitor, pattern: &str) -> Silence {
@@ -52,6 +52,64 @@ fn what_is_known_of_alerts_is_there_again() {
     assert_eq!((again.open_incidents().count(), again.silences().count()), (3, 1));
 }
 
+fn deeds(dir: &Path) -> Vec<(i64, String, Deed)> {
+    let acts = Store::read_only(dir).unwrap().acts(99).unwrap();
+    acts.into_iter().map(|(id, act)| (id, act.at.to_string(), act.deed)).collect()
+}
+
+#[test]
+fn what_was_done_is_kept_once_with_what_follows_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut monitor = eventful(dir.path());
+    let before = deeds(dir.path());
+    assert!(
+        matches!(&before[..], [(4, _, Deed::Silenced(_)), (4, _, Deed::Acknowledged { incident: 3, .. })]),
+        "{before:?}"
+    );
+    monitor.sees("db", Status::Healthy);
+    assert_eq!(deeds(dir.path()), before, "what is kept is not added again");
+    let drilled = Silence { while_command: Some("a drill".into()), ..silence(&monitor, "db") };
+    let id = monitor.alerts.silence(drilled.clone());
+    monitor.commit("db", &[]).unwrap();
+    monitor.pass(Duration::from_secs(30));
+    let until = monitor.now.wall + SignedDuration::from_hours(2);
+    assert_eq!(monitor.alerts.silence(Silence { until, created: monitor.now.wall, ..drilled.clone() }), id);
+    monitor.commit("db", &[]).unwrap();
+    let moved = deeds(dir.path()).remove(2);
+    assert_eq!(moved.1, drilled.created.to_string(), "a silence that is moved on is one");
+    assert!(matches!(moved.2, Deed::Silenced(moved) if moved.until == until && moved.id == id));
+    monitor.alerts.unsilence(id, monitor.now.wall);
+    monitor.alerts.unsilence(77, monitor.now.wall);
+    monitor.alerts.stop(monitor.now.wall);
+    monitor.now.wall += SignedDuration::from_hours(1);
+    monitor.sees("db", Status::Warning);
+    let last = deeds(dir.path()).split_off(3);
+    let set = monitor.now.wall - SignedDuration::from_hours(1);
+    let expected = [Deed::Unsilenced { silence: id }, Deed::Stopped, Deed::ClockSet { from: set }];
+    assert_eq!(last.into_iter().map(|(_, _, deed)| deed).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn of_what_was_done_the_last_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut monitor = eventful(dir.path());
+    connection(dir.path()).execute("UPDATE sqlite_sequence SET seq = 10002 WHERE name = 'acts'", []).unwrap();
+    monitor.alerts.stop(monitor.now.wall);
+    monitor.sees("db", Status::Healthy);
+    assert_eq!(deeds(dir.path()).into_iter().map(|it| it.2).collect::<Vec<_>>(), [Deed::Stopped]);
+}
+
+/// A database that is begun anew has what was done since only once.
+#[test]
+fn what_was_done_is_not_kept_twice_where_everything_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut monitor = eventful(dir.path());
+    std::fs::remove_file(database(dir.path())).unwrap();
+    monitor.alerts.stop(monitor.now.wall);
+    monitor.gets_by("db", Status::Healthy);
+    assert_eq!(deeds(dir.path()).into_iter().map(|it| it.2).collect::<Vec<_>>(), [Deed::Stopped]);
+}
+
 #[test]
 fn another_database_has_numbers_of_its_own() {
     let names: Vec<String> = (0..8)
@@ -73,7 +131,7 @@ fn what_is_dropped_is_there_no_more() {
     let mut monitor = eventful(dir.path());
     let tables = ["troubles", "channels", "told", "silences"];
     assert_eq!(tables.map(|table| count(dir.path(), table)), [4, 1, 4, 1]);
-    monitor.alerts.unsilence(1);
+    monitor.alerts.unsilence(1, monitor.now.wall);
     monitor.rules.channels.clear();
     monitor.pass(Duration::from_hours(30));
     monitor.sees("wall", Status::Healthy);

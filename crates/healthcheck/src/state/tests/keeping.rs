@@ -106,6 +106,8 @@ fn another_process_reads_while_the_monitor_writes_and_after_it() {
     assert_eq!(reader.transitions_after(0, 9).unwrap(), story);
     assert_eq!(reader.transitions_after(1, 9).unwrap(), story[1..]);
     assert_eq!(reader.last_transitions(&Subject::service("camera"), 9).unwrap(), story[..1]);
+    assert_eq!(reader.transition(2).unwrap().as_ref(), Some(&story[1].1));
+    assert_eq!(reader.transition(3).unwrap(), None);
     assert_eq!(reader.last_gaps(9).unwrap(), []);
     assert_eq!(reader.state().unwrap(), monitor.state);
     let Monitor { store, state, .. } = monitor;
@@ -118,6 +120,34 @@ fn another_process_reads_while_the_monitor_writes_and_after_it() {
 /// Says something to the database behind the store's back.
 fn sqlite(dir: &Path, sql: &str) {
     rusqlite::Connection::open(database(dir)).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn each_database_has_a_name_and_its_gaps_are_numbered() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut monitor = Monitor::start(dir.path());
+    let head = monitor.state.head();
+    let gap = |minute: i64| {
+        let from = monitor.now.wall + SignedDuration::from_mins(minute);
+        Gap { from, to: from + SignedDuration::from_secs(30), reason: GapReason::MonitorDown }
+    };
+    let gaps = [gap(1), gap(2), gap(3)];
+    for gap in &gaps {
+        let alerts = &Changes::default();
+        let effects = Effects { head: &head, records: vec![], transitions: &[], gap: Some(gap), alerts };
+        monitor.store.commit(&effects).unwrap();
+    }
+    let reader = Store::read_only(dir.path()).unwrap();
+    let [_, second, third] = gaps;
+    assert_eq!(reader.gaps_after(1, 9).unwrap(), [(2, second.clone()), (3, third)]);
+    assert_eq!(reader.gaps_after(1, 1).unwrap(), [(2, second)]);
+    let name = reader.database().unwrap();
+    drop((monitor, reader));
+    drop(Monitor::start(dir.path()));
+    drop(Monitor::start(other.path()));
+    let named = |dir: &Path| Store::read_only(dir).unwrap().database().unwrap();
+    assert_eq!(named(dir.path()), name);
+    assert_ne!(named(other.path()), name);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::super::{Keeping, database::connect};
 use super::*;
 use healthcheck_core::Head;
-use healthcheck_core::alerts::{OutgoingState, Silence};
+use healthcheck_core::alerts::{Act, OutgoingState, Silence};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 
@@ -9,6 +9,9 @@ use std::fs;
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v1.db");
 /// The same story, and who was told of it.
 const GOLDEN_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v2.db");
+
+/// The same story, and what was done in it.
+const GOLDEN_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v3.db");
 
 /// The story in the golden database.
 fn tell(monitor: &mut Monitor) -> Vec<(i64, Transition)> {
@@ -47,13 +50,67 @@ fn the_first_version_is_read() {
 #[test]
 fn the_second_version_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    if !Path::new(GOLDEN_2).exists() {
-        tell_everything(&mut Monitor::start(dir.path()));
-        fs::copy(database(dir.path()), GOLDEN_2).unwrap();
+    fs::copy(GOLDEN_2, database(dir.path())).unwrap();
+    goes_on(dir.path());
+    let reader = Store::read_only(dir.path()).unwrap();
+    assert_eq!(reader.database().unwrap().len(), 16);
+    let (ids, acts): (Vec<i64>, Vec<Act>) = reader.acts(9).unwrap().into_iter().unzip();
+    assert_eq!((ids, acts), (vec![], vec![]), "what was done before is known to nobody");
+}
+
+/// A database that nobody brought to the newest version yet is read all the same.
+#[test]
+fn an_older_version_is_looked_at_as_it_is() {
+    for golden in [GOLDEN, GOLDEN_2] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(golden, database(dir.path())).unwrap();
+        let reader = Store::read_only(dir.path()).unwrap();
+        assert_eq!(reader.acts(9).unwrap(), []);
+        assert!(reader.database().unwrap_err().to_string().contains("start its monitor once"));
+        assert_eq!(reader.transition(2).unwrap().unwrap().to, Status::Error);
+    }
+}
+
+#[test]
+fn the_third_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Path::new(GOLDEN_3).exists() {
+        let mut monitor = Monitor::start(dir.path());
+        monitor.alerts.start(&monitor.now);
+        tell_everything(&mut monitor);
+        drop(monitor);
+        fs::copy(database(dir.path()), GOLDEN_3).unwrap();
         panic!("the golden database was not there, and was made: it is never to change");
     }
-    fs::copy(GOLDEN_2, database(dir.path())).unwrap();
-    let mut monitor = Monitor::start(dir.path());
+    fs::copy(GOLDEN_3, database(dir.path())).unwrap();
+    let name = Store::read_only(dir.path()).unwrap().database().unwrap();
+    assert!(name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+    let acts = Store::read_only(dir.path()).unwrap().acts(9).unwrap();
+    let told: Vec<(i64, String, String)> =
+        acts.iter().map(|(id, act)| (*id, act.at.to_string(), format!("{:?}", act.deed))).collect();
+    let expected = [
+        (0, "2025-06-01T12:00:00.25Z", "Started { boottime: 10000s }"),
+        (3, "2025-06-01T12:00:14.25Z", "Silenced(Silence { id: 1, pattern: \"wall*\""),
+        (
+            3,
+            "2025-06-01T12:00:14.25Z",
+            "Acknowledged { incident: 2, subjects: [Subject { kind: Service, name: \"core@2\"",
+        ),
+    ];
+    assert_eq!(told.len(), expected.len());
+    for (told, expected) in told.iter().zip(expected) {
+        assert!((told.0, &*told.1) == (expected.0, expected.1) && told.2.starts_with(expected.2), "{told:?}");
+    }
+    goes_on(dir.path());
+    let reader = Store::read_only(dir.path()).unwrap();
+    assert_eq!(reader.database().unwrap(), name);
+    assert_eq!(reader.acts(9).unwrap()[..3], acts);
+}
+
+/// What was known and told is known again.
+#[track_caller]
+fn goes_on(dir: &Path) {
+    let mut monitor = Monitor::start(dir);
     assert_eq!(monitor.store.problems(), [""; 0]);
     let open: Vec<_> = monitor.alerts.open_incidents().map(|it| (it.id, it.members.len())).collect();
     assert_eq!(open, [(2, 1)]);
@@ -100,8 +157,8 @@ fn grow(dir: &Path) {
         ALTER TABLE incidents ADD COLUMN blame TEXT;
         CREATE TABLE drills (id INTEGER PRIMARY KEY, notice TEXT NOT NULL);
         INSERT INTO drills (notice) VALUES ('this is a drill');
-        UPDATE meta SET value = '4' WHERE key = 'schema_version';
-        PRAGMA user_version = 4;";
+        UPDATE meta SET value = '5' WHERE key = 'schema_version';
+        PRAGMA user_version = 5;";
     connection.execute_batch(additions).unwrap();
 }
 
@@ -115,7 +172,7 @@ fn a_newer_database_is_read_and_left_as_it_is() {
     let before = fs::read(database(dir.path())).unwrap();
     let mut monitor = Monitor::start(dir.path());
     assert!(monitor.store.is_read_only() && matches!(monitor.store.keeping, Keeping::Untouched { .. }));
-    let told = "state.db was made by a newer healthcheck (schema 4, this one knows 2): it is watched on without being \
+    let told = "state.db was made by a newer healthcheck (schema 5, this one knows 3): it is watched on without being \
                 kept; update this program";
     assert!(monitor.store.problems()[0].ends_with(told), "{:?}", monitor.store.problems());
     assert_eq!(monitor.state, first.state);
@@ -149,7 +206,7 @@ fn a_state_of_a_newer_judge_is_left_as_it_is() {
 #[test]
 fn a_version_that_contradicts_itself_is_damage() {
     for sql in [
-        "PRAGMA user_version = 3",
+        "PRAGMA user_version = 4",
         "PRAGMA user_version = 0",
         "PRAGMA application_id = 7",
         "DELETE FROM meta",
