@@ -1,5 +1,14 @@
 //! What is told of a time that is over: how long a subject was how, whether a number grows, and what is kept for how long.
 
+mod course;
+pub mod numbers;
+mod repairs;
+pub mod retention;
+pub mod trend;
+
+pub use course::{Availability, Course, Span};
+pub use repairs::Repairs;
+
 use crate::{Cause, Subject};
 use health_reporter::Status;
 use jiff::{SignedDuration, Timestamp};

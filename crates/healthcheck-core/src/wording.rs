@@ -87,6 +87,14 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte >= b' ' && byte != 0x7f && byte != 0xc2)
 }
 
+/// A name that somebody else gave, as a part of ours: without blanks at its ends, and without what controls anything
+/// or turns the direction of writing.
+pub(crate) fn label(text: &str, limit: usize) -> String {
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let kept: String = text.chars().filter(|c| !c.is_control() && !turns(*c)).collect();
+    line(kept.trim(), limit)
+}
+
 /// A message that is kept.
 pub(crate) fn message(text: &str) -> Box<str> {
     line(text, MAX_MESSAGE_BYTES).into()
@@ -124,6 +132,13 @@ mod tests {
         let cut = line(&"é".repeat(400), MAX_MESSAGE_BYTES);
         assert!(cut.len() <= MAX_MESSAGE_BYTES && cut.ends_with("é…"), "{cut}");
         assert_eq!(line("", 0), "");
+    }
+
+    #[test]
+    fn a_label_is_a_plain_word() {
+        assert_eq!(label(" a\u{202e}b\nc\u{9b} ", 64), "abc");
+        assert!(label(&"é".repeat(100), 64).len() <= 64);
+        assert_eq!(label("\u{200f}\u{1b}", 64), "");
     }
 
     #[test]

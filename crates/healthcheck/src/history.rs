@@ -5,6 +5,8 @@
 pub(crate) mod batch;
 pub(crate) mod spool;
 
+pub(crate) use healthcheck_core::history::retention::{Slice, Stock};
+
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Bin, Mark, Resolution, Window};
 use healthcheck_core::{Cause, Gap, Subject, Transition};
@@ -155,42 +157,6 @@ pub(crate) struct Series {
     pub(crate) metric: String,
     /// In order.
     pub(crate) bins: Vec<Bin>,
-}
-
-/// What takes room, and can be dropped whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Slice {
-    pub(crate) of: Kept,
-    /// The time that it is of, from midnight to midnight UTC: a day, or a month where that is how it is stored.
-    pub(crate) window: Window,
-    pub(crate) rows: u64,
-    /// About so much.
-    pub(crate) bytes: u64,
-}
-
-/// What is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kept {
-    /// `system_status_history`.
-    Runs,
-    /// Numbers by the minute.
-    Minutes,
-    /// Numbers by the hour.
-    Hours,
-    /// Numbers by the day.
-    Days,
-    /// Gaps and maintenance.
-    Gaps,
-}
-
-/// Everything that there is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Stock {
-    /// What all of it takes on the disk.
-    pub(crate) bytes: u64,
-    /// The oldest first.
-    pub(crate) slices: Vec<Slice>,
 }
 
 /// How far a slice was dropped.
