@@ -84,7 +84,7 @@ pub use probe::{
 };
 pub use resources::{Capacity, Descriptors, Disk, Inodes, Load, Pressure, Resources, Temperature};
 pub use run::Run;
-pub use snapshot::{CheckView, Counts, ServiceView, Snapshot, SubjectView};
+pub use snapshot::{CheckView, Counts, Recorded, ServiceView, Snapshot, SubjectView};
 pub use state::{Head, NewerState, Record, State};
 pub use subject::{Kind, Subject};
 pub use transition::Transition;

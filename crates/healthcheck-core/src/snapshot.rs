@@ -3,7 +3,7 @@
 mod graph;
 mod views;
 
-pub use views::{CheckView, ServiceView, SubjectView};
+pub use views::{CheckView, Recorded, ServiceView, SubjectView};
 
 use crate::state::Record;
 use crate::{Kind, Now, Policy, Priority, State, Subject};
@@ -75,14 +75,27 @@ impl Snapshot {
                 }
             }
         }
+        Self::of_views(now.wall, services, others)
+    }
+
+    /// The verdicts that were recorded of an instant that is over. Of a service there is no more to see than its
+    /// verdict and what it was doing; what it counts and depends on is as the policy says now.
+    #[must_use]
+    pub fn recorded(at: Timestamp, recorded: Vec<Recorded>, policy: &Policy) -> Self {
+        let (services, others): (Vec<_>, Vec<_>) =
+            recorded.into_iter().partition(|recorded| recorded.subject.kind == Kind::Service);
+        let mut services: Vec<_> =
+            services.into_iter().map(|it| views::recorded_service(it, policy)).collect();
+        services.sort_by(|one, other| one.subject.name.cmp(&other.subject.name));
+        let mut others: Vec<_> = others.into_iter().map(|it| views::recorded(it).0).collect();
+        others.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+        Self::of_views(at, services, others)
+    }
+
+    fn of_views(timestamp: Timestamp, mut services: Vec<ServiceView>, others: Vec<SubjectView>) -> Self {
         Graph::of(&services).explain(&mut services);
-        let mut snapshot = Self {
-            timestamp: now.wall,
-            overall_status: Status::Unknown,
-            counts: Counts::default(),
-            services,
-            others,
-        };
+        let mut snapshot =
+            Self { timestamp, overall_status: Status::Unknown, counts: Counts::default(), services, others };
         snapshot.overall_status = snapshot.shares().max().unwrap_or(Status::Unknown);
         let counted = snapshot.subjects().filter(|view| view.kind != Kind::Resource);
         snapshot.counts = Counts::of(counted.map(|view| view.status));

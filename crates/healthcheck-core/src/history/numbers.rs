@@ -4,7 +4,7 @@ use crate::perfdata;
 use crate::wording;
 use crate::{
     CommandFacts, Connection, Facts, HttpFacts, Metric, Observation, ProbeFacts, ProbeKind, ProcessFacts,
-    ProcessSight, ServiceFacts, Subject, UnitFacts, ZmqFacts, ZmqSight,
+    Subject, UnitFacts, ZmqFacts, ZmqSight,
 };
 use health_reporter::HealthReport;
 use std::collections::BTreeMap;
@@ -25,7 +25,6 @@ const MIN_CPU_SPAN: Duration = Duration::from_millis(500);
 /// |---|---|
 /// | the quantity, as in `memory` | a number of the machine |
 /// | `check.NAME.duration_ms` | a check of a report |
-/// | `memory_bytes`, `threads`, `descriptors` | the process of a report |
 /// | `http.latency_ms`, and of `tcp`, `zmq`, `command` | a look that was answered |
 /// | `http.certificate_left_s`, `zmq.silence_s`, `file_age.age_s`, `process.count` | a look |
 /// | `unit.memory_bytes` | a unit |
@@ -35,7 +34,9 @@ pub fn numbers_of(observation: &Observation) -> Vec<(String, f64)> {
     let mut numbers = Numbers::default();
     match &observation.outcome {
         Ok(Facts::Measure(measure)) => numbers.add(measure.quantity.as_str(), measure.value),
-        Ok(Facts::Service(facts)) => of_service(facts, &mut numbers),
+        Ok(Facts::Service(facts)) => {
+            facts.report.iter().for_each(|file| of_checks(&file.report, &mut numbers));
+        }
         Ok(Facts::Probe(facts)) => of_probe(facts, observation.took, &mut numbers),
         Ok(Facts::Mount(_) | Facts::Aftermath(_) | Facts::TimePassed) | Err(_) => {}
     }
@@ -68,8 +69,8 @@ struct Taken {
 }
 
 impl Meter {
-    /// The numbers of a look ([`numbers_of`]), and `cpu_ratio` or `unit.cpu_ratio` where it is the second one at the same
-    /// process or run: processors that it kept busy since then, 1 for one of them. `awake` is when it was, by a clock
+    /// The numbers of a look ([`numbers_of`]), and `unit.cpu_ratio` where it is the second one at the same run of a unit:
+    /// processors that it kept busy since then, 1 for one of them. `awake` is when it was, by a clock
     /// that stands still while the machine is suspended.
     pub fn read(&mut self, observation: &Observation, awake: Duration) -> Vec<(String, f64)> {
         let mut numbers = numbers_of(observation);
@@ -85,6 +86,27 @@ impl Meter {
             numbers.extend(ratio.map(|ratio| (name.to_owned(), ratio)));
         }
         numbers
+    }
+
+    /// What a process takes: `memory_bytes`, `threads`, `descriptors`, and with the second look at it `cpu_ratio`. Whoever
+    /// reports seldom is looked at all the same, and who reports often no more often than that.
+    pub fn read_process(
+        &mut self,
+        subject: &Subject,
+        process: &ProcessFacts,
+        awake: Duration,
+    ) -> Vec<(String, f64)> {
+        let ProcessFacts { start_ticks, cost, .. } = process;
+        let mut numbers = Numbers::default();
+        numbers.add("memory_bytes", float(cost.memory_bytes));
+        numbers.add("threads", f64::from(cost.threads));
+        cost.descriptors.iter().for_each(|open| numbers.add("descriptors", f64::from(*open)));
+        let known = self.subjects.entry(subject.clone()).or_default();
+        let taken = Taken { by: start_ticks.to_string(), cpu_s: cost.cpu_s, at: awake };
+        let ratio = known.taken.get("cpu_ratio").and_then(|before| taken.since(before));
+        known.taken.insert("cpu_ratio", taken);
+        ratio.iter().for_each(|ratio| numbers.add("cpu_ratio", *ratio));
+        numbers.0
     }
 
     /// Forgets every subject but these.
@@ -126,11 +148,6 @@ fn is_foreign(name: &str) -> bool {
 
 fn taken_of(observation: &Observation, at: Duration) -> Option<(&'static str, Taken)> {
     match observation.outcome.as_ref().ok()? {
-        Facts::Service(facts) => {
-            let process = process_of(facts)?;
-            let by = process.start_ticks.to_string();
-            Some(("cpu_ratio", Taken { by, cpu_s: process.cost.cpu_s, at }))
-        }
         Facts::Probe(ProbeFacts::Unit(unit)) => {
             let UnitFacts { invocation_id, cpu_s, .. } = &**unit;
             Some(("unit.cpu_ratio", Taken { by: invocation_id.clone()?, cpu_s: (*cpu_s)?, at }))
@@ -148,25 +165,6 @@ impl Numbers {
         if value.is_finite() && is_new && self.0.len() < MAX_METRICS {
             self.0.push((name.to_owned(), value));
         }
-    }
-}
-
-/// The process of a report, if it lives and is the one that wrote it.
-fn process_of(facts: &ServiceFacts) -> Option<&ProcessFacts> {
-    let ProcessSight::Seen(process) = &facts.process else { return None };
-    let named = facts.report.as_ref().ok()?.report.pid_start_ticks;
-    let is_it = named.is_none_or(|ticks| ticks == process.start_ticks);
-    (is_it && !process.state.has_ended()).then_some(process)
-}
-
-fn of_service(facts: &ServiceFacts, numbers: &mut Numbers) {
-    if let Some(ProcessFacts { cost, .. }) = process_of(facts) {
-        numbers.add("memory_bytes", float(cost.memory_bytes));
-        numbers.add("threads", f64::from(cost.threads));
-        cost.descriptors.iter().for_each(|open| numbers.add("descriptors", f64::from(*open)));
-    }
-    if let Ok(file) = &facts.report {
-        of_checks(&file.report, numbers);
     }
 }
 

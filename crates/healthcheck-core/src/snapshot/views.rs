@@ -92,6 +92,17 @@ pub struct ServiceView {
     pub affects_left_out: usize,
 }
 
+/// What is recorded of one subject at an instant that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Whose it is.
+    pub subject: Subject,
+    /// How it was judged.
+    pub verdict: Verdict,
+    /// What it said that it was doing.
+    pub task: Option<String>,
+}
+
 /// One check of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckView {
@@ -178,6 +189,39 @@ pub(super) fn service(told: Told, name: Subject, record: Record, is_flapping: bo
     view.depends_on.sort_unstable();
     view.depends_on.dedup();
     view
+}
+
+/// The view, and what it was doing.
+pub(super) fn recorded(recorded: Recorded) -> (SubjectView, Option<String>) {
+    let Recorded { subject, verdict, task } = recorded;
+    let Verdict { status, cause, message, reasons, evidence, since } = verdict;
+    let (kind, name) = (subject.kind, subject.name);
+    let (is_flapping, took, metrics) = (false, None, Vec::new());
+    let view = SubjectView {
+        kind,
+        name,
+        status,
+        cause,
+        message,
+        since,
+        reasons,
+        evidence,
+        is_flapping,
+        took,
+        metrics,
+    };
+    (view, task)
+}
+
+pub(super) fn recorded_service(recorded: Recorded, policy: &Policy) -> ServiceView {
+    let settings = policy.service(&recorded.subject.name);
+    let (view, current_task) = self::recorded(recorded);
+    ServiceView {
+        priority: settings.map(|settings| settings.priority).unwrap_or_default(),
+        depends_on: settings.map(|settings| settings.depends_on.clone()).unwrap_or_default(),
+        current_task,
+        ..ServiceView::without_report(view)
+    }
 }
 
 impl ServiceView {

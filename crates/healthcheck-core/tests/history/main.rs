@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "this is a test, its helpers included")]
 
 mod course;
+mod maintenance;
 mod numbers;
 mod properties;
 mod repairs;

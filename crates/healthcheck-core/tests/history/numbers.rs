@@ -6,8 +6,8 @@ use health_reporter::{Check, HealthReport, Status};
 use healthcheck_core::history::numbers::{MAX_METRICS, Meter, numbers_of};
 use healthcheck_core::{
     CommandEnd, CommandFacts, Connection, Facts, FileAge, HttpAnswer, HttpFacts, Measure, Observation,
-    ProbeError, ProbeFacts, ProcessCost, ProcessFacts, ProcessSight, ProcessState, Quantity, ServiceFacts,
-    Subject, Unanswered, UnitFacts,
+    ProbeError, ProbeFacts, ProcessCost, ProcessFacts, ProcessState, Quantity, ServiceFacts, Subject,
+    Unanswered, UnitFacts,
 };
 use std::time::Duration;
 
@@ -23,22 +23,21 @@ fn probe(facts: ProbeFacts) -> Observation {
     observed(Facts::Probe(facts))
 }
 
-fn reported(checks: &[(&str, f64)], start_ticks: u64, cpu_s: f64) -> Observation {
+fn reported(checks: &[(&str, f64)]) -> Observation {
     let mut report = HealthReport::new(Status::Healthy);
     let check = |(name, duration): &(&str, f64)| Check {
         duration_ms: Some(*duration),
         ..Check::new(*name, Status::Healthy)
     };
     report.checks = checks.iter().map(check).collect();
-    report.pid_start_ticks = Some(start_ticks);
     let file =
         ReportFile { report, dialect: Dialect::HealthReport, modified: at(0), changed: at(0), owner_uid: 0 };
+    observed(Facts::Service(Box::new(ServiceFacts::of_report(Ok(file)))))
+}
+
+fn process(start_ticks: u64, cpu_s: f64) -> ProcessFacts {
     let cost = ProcessCost { cpu_s, memory_bytes: 4_096, descriptors: Some(12), threads: 3 };
-    let process =
-        ProcessFacts { start_ticks: 700, state: ProcessState::Sleeping, exit: None, owner_uid: 0, cost };
-    let mut facts = ServiceFacts::of_report(Ok(file));
-    facts.process = ProcessSight::Seen(process);
-    observed(Facts::Service(Box::new(facts)))
+    ProcessFacts { start_ticks, state: ProcessState::Sleeping, exit: None, owner_uid: 0, cost }
 }
 
 fn plug_in(output: &str) -> Observation {
@@ -65,28 +64,28 @@ fn a_number_of_the_machine() {
 }
 
 #[test]
-fn a_report_has_checks_and_a_process() {
-    let wanted = [
-        ("memory_bytes", 4_096.0),
-        ("threads", 3.0),
-        ("descriptors", 12.0),
-        ("check.database.duration_ms", 12.5),
-    ];
-    assert_numbers(&reported(&[("database", 12.5), ("broken", -1.0)], 700, 1.0), &wanted);
-    assert_numbers(&reported(&[("database", 12.5)], 699, 1.0), &wanted[3..]);
+fn a_report_has_checks() {
+    let wanted = [("check.database.duration_ms", 12.5)];
+    assert_numbers(&reported(&[("database", 12.5), ("broken", -1.0)]), &wanted);
+}
+
+#[test]
+fn a_process_takes_memory_threads_and_descriptors() {
+    let read = Meter::default().read_process(&Subject::service("camera"), &process(1, 1.0), Duration::ZERO);
+    let wanted = [("memory_bytes", 4_096.0), ("threads", 3.0), ("descriptors", 12.0)];
+    assert_eq!(read, wanted.map(|(name, value)| (name.to_owned(), value)));
 }
 
 #[test]
 fn names_that_others_gave_are_clean_short_and_few() {
     let hostile = "a\u{1b}[2J\u{202e}b\nc";
     let long = "é".repeat(500);
-    let shown =
-        numbers_of(&reported(&[(hostile, 1.0), (hostile, 2.0), ("\u{200f}", 3.0), (&long, 4.0)], 0, 0.0));
+    let shown = numbers_of(&reported(&[(hostile, 1.0), (hostile, 2.0), ("\u{200f}", 3.0), (&long, 4.0)]));
     assert_eq!(shown[0], ("check.a[2Jbc.duration_ms".to_owned(), 1.0));
     assert!(shown.len() == 2 && shown[1].0.len() < 100, "{shown:?}");
     let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
     let many: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
-    assert_eq!(numbers_of(&reported(&many, 700, 0.0)).len(), MAX_METRICS);
+    assert_eq!(numbers_of(&reported(&many)).len(), MAX_METRICS);
 }
 
 #[test]
@@ -132,14 +131,10 @@ fn a_plug_in_counts_in_our_units() {
 #[test]
 fn the_share_of_a_processor_takes_two_looks_at_one_process() {
     let mut meter = Meter::default();
+    let camera = Subject::service("camera");
     let mut read = |ticks, cpu_s, at| {
-        let mut looked = reported(&[], ticks, cpu_s);
-        if let Ok(Facts::Service(facts)) = &mut looked.outcome
-            && let ProcessSight::Seen(process) = &mut facts.process
-        {
-            process.start_ticks = ticks;
-        }
-        ratio(&meter.read(&looked, Duration::from_millis(at)), "cpu_ratio")
+        let process = process(ticks, cpu_s);
+        ratio(&meter.read_process(&camera, &process, Duration::from_millis(at)), "cpu_ratio")
     };
     assert_eq!(read(700, 10.0, 1_000), None);
     assert_eq!(read(700, 15.0, 11_000), Some(0.5));
@@ -172,15 +167,13 @@ fn other_names_each_time_are_let_through_no_more_after_some() {
     let mut meter = Meter::default();
     let mut seen = std::collections::BTreeSet::new();
     for number in 0..10_000 {
-        let looked = reported(&[(&format!("check-{number}"), 1.0), ("steady", 2.0)], 700, 0.0);
+        let looked = reported(&[(&format!("check-{number}"), 1.0), ("steady", 2.0)]);
         let read = meter.read(&looked, Duration::from_secs(number));
-        assert!(ratio(&read, "check.steady.duration_ms").is_some() && ratio(&read, "threads").is_some());
+        assert!(ratio(&read, "check.steady.duration_ms").is_some());
         seen.extend(read.into_iter().map(|(name, _)| name).filter(|name| name.starts_with("check.")));
     }
     assert_eq!(seen.len(), MAX_METRICS);
-    let later = meter.read(&reported(&[("later", 1.0)], 700, 0.0), Duration::from_secs(200_000));
+    let later = meter.read(&reported(&[("later", 1.0)]), Duration::from_secs(200_000));
     assert!(ratio(&later, "check.later.duration_ms").is_some(), "a day later there is room again");
     meter.retain(|_| false);
-    let anew = meter.read(&reported(&[], 700, 9.0), Duration::from_secs(200_100));
-    assert_eq!(ratio(&anew, "cpu_ratio"), None);
 }
