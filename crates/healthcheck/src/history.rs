@@ -4,6 +4,9 @@
 
 pub(crate) mod batch;
 pub(crate) mod spool;
+mod storable;
+#[cfg(test)]
+mod suite;
 
 pub(crate) use healthcheck_core::history::retention::{Slice, Stock};
 
@@ -86,7 +89,7 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Host {
     pub(crate) name: String,
-    /// Until when it is known what happened there.
+    /// Until when it is known what happened there: what was said last, since a clock may be set back.
     pub(crate) last_seen: Timestamp,
 }
 
@@ -168,7 +171,8 @@ pub(crate) struct Pruned {
 }
 
 /// Where history is kept. Each call ends within its own deadline, whatever hangs; after an error the next call begins
-/// again from the connection on.
+/// again from the connection on. Times are kept in microseconds, texts as [`storable`] makes them: what a portion says
+/// is no reason not to take it in. `suite` holds every store to the same rules.
 pub(crate) trait HistoryStore: Send {
     /// How far what comes from an origin was taken in.
     fn position(&mut self, origin: &Origin) -> Result<Position, HistoryError>;
@@ -183,10 +187,12 @@ pub(crate) trait HistoryStore: Send {
     /// How it stands, by host and subject.
     fn statuses(&mut self, of: &Selection) -> Result<Vec<StatusRow>, HistoryError>;
 
-    /// How subjects were judged in a window, by host and subject; also of those that are no longer known.
+    /// How subjects were judged in a window, by host and subject; also of those that are no longer known, not of those of
+    /// which nothing was known yet.
     fn judged(&mut self, of: &Selection, window: Window) -> Result<Vec<Judged>, HistoryError>;
 
-    /// The runs that reach into a window, as they are asked for: the newest first, until `take` is false.
+    /// The runs that reach into a window, as they are asked for: those first that were confirmed last, until `take` is
+    /// false.
     fn runs(
         &mut self,
         of: &Selection,
@@ -197,7 +203,7 @@ pub(crate) trait HistoryStore: Send {
     /// Time in which nobody looked on a machine, in order.
     fn gaps(&mut self, host: &str, window: Window) -> Result<Vec<Gap>, HistoryError>;
 
-    /// Numbers in a window, by host, subject and metric.
+    /// Numbers of the times that reach into a window, by host, subject and metric; no series without any.
     fn series(
         &mut self,
         of: &Selection,
@@ -214,6 +220,11 @@ pub(crate) trait HistoryStore: Send {
 
     /// Copies everything into a file that is not there yet, while others write.
     fn backup(&mut self, to: &Path) -> Result<(), HistoryError>;
+
+    /// What became of what was kept, where that is to be told: it was damaged, and begun anew. It is said once.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// Where history is kept.
