@@ -9,6 +9,7 @@ mod monitor;
 mod processes;
 mod render;
 mod sources;
+mod sqlite;
 mod state;
 mod system_error;
 mod terminal;

@@ -2,7 +2,6 @@
 
 mod acts;
 mod alerts;
-mod aside;
 mod database;
 mod place;
 mod reader;
@@ -11,21 +10,20 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod trouble;
 
 pub(crate) use place::OpenError;
 pub(crate) use reader::{ReadError, Reader};
 
+use crate::sqlite::{self, Trouble};
 use database::Durability;
 use healthcheck_core::alerts::{Alerts, Changes, Incident, Outgoing};
 use healthcheck_core::{Gap, Head, Record, State, Subject, Transition};
-use place::{Place, Untaken};
+use place::{DATABASE, Place, Untaken};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tracing::{error, info, warn};
-use trouble::Trouble;
 
 /// So many commits may wait in the log before [`Store::tidy`] moves them into the database.
 const COMMITS_IN_LOG: u32 = 128;
@@ -200,13 +198,13 @@ impl Store {
         place.prepare_database()?;
         let opened = match database::open(&place.database()) {
             Err(Trouble::Damage(damage)) => {
-                self.lost = Some(aside::put(place.dir(), &damage).map_err(Untaken::NotNow)?);
+                self.lost = Some(sqlite::move_aside(&place.database(), &damage).map_err(Untaken::NotNow)?);
                 place.prepare_database()?;
                 database::open(&place.database())
             }
             other => other,
         };
-        let opened = opened.map_err(|trouble| Untaken::NotNow(trouble.into_reason()))?;
+        let opened = opened.map_err(|trouble| Untaken::NotNow(trouble.into_reason(DATABASE)))?;
         self.lost = opened.lost.or_else(|| self.lost.take());
         self.keeping = opened.keeping;
         Ok((opened.state, opened.alerts))
@@ -242,7 +240,7 @@ impl Store {
     fn suffer(&mut self, error: &rusqlite::Error) -> StoreError {
         match Trouble::of(error) {
             Trouble::Damage(damage) => self.begin_anew(&damage),
-            Trouble::Hindrance(reason) => StoreError { reason, wants_everything: false },
+            hindrance => StoreError { reason: hindrance.into_reason(DATABASE), wants_everything: false },
         }
     }
 
@@ -250,7 +248,7 @@ impl Store {
     fn begin_anew(&mut self, damage: &str) -> StoreError {
         self.let_go(damage);
         let Some(place) = &self.place else { return StoreError::everything_is_wanted() };
-        match aside::put(place.dir(), damage) {
+        match sqlite::move_aside(&place.database(), damage) {
             Ok(told) => {
                 error!("{told}");
                 self.lost = Some(told);

@@ -1,7 +1,8 @@
 //! What was done to the alerts and is no transition, written and read.
 
+use super::retention;
 use super::rows::{self, Read, bounded, json, parsed, text};
-use super::{retention, schema};
+use super::schema::SCHEMA;
 use healthcheck_core::alerts::Act;
 use rusqlite::{Connection, Row, params};
 
@@ -26,7 +27,7 @@ pub(super) fn put(connection: &Connection, acts: &[&Act]) -> rusqlite::Result<()
 
 /// What was done, each with the id of the last transition that was kept before it; in order.
 pub(super) fn acts(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<(i64, Act)>> {
-    if schema::version(connection).is_ok_and(|version| version < SINCE) {
+    if SCHEMA.version(connection).is_ok_and(|version| version < SINCE) {
         return Ok(Vec::new());
     }
     rows::rows(connection, ACTS, [bounded(limit)], act)

@@ -1,7 +1,8 @@
 //! The alerts in their tables, written and read: incidents, what each channel was told, and what is on its way to it.
 
+use super::retention;
 use super::rows::{self, Read, bounded, json, parsed, subject};
-use super::{retention, schema};
+use super::schema::SCHEMA;
 use healthcheck_core::Subject;
 use healthcheck_core::alerts::{Alerts, AlertsHead, Changes, Incident, Outgoing, Saved, Silence};
 use rusqlite::{Connection, Row, params};
@@ -283,7 +284,7 @@ pub(super) fn silences(connection: &Connection) -> rusqlite::Result<Vec<Silence>
 
 /// A database that is only read may be of a time before there were any.
 fn has_tables(connection: &Connection) -> bool {
-    schema::version(connection).is_ok_and(|version| version >= SINCE)
+    SCHEMA.version(connection).is_ok_and(|version| version >= SINCE)
 }
 
 fn head(row: &Row<'_>) -> Read<AlertsHead> {

@@ -1,26 +1,22 @@
 //! The connection: how it is opened, checked and written through.
 
+pub(super) use crate::sqlite::{abandon, checkpoint, connect, is_gone};
+
 use super::Keeping;
 use super::alerts::{self, Found};
-use super::place::{companion_of, printable};
 use super::reader::Reader;
 use super::rows::{self, Loaded, Unloadable};
-use super::schema;
-use super::trouble::Trouble;
+use super::schema::{self, SCHEMA};
+use crate::sqlite::{Trouble, companion_of, printable};
 use healthcheck_core::State;
 use healthcheck_core::alerts::Alerts;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, FileControl, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
-use std::time::Duration;
 
-/// Whoever else holds the database is not waited for longer: there is more to watch.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 /// A database up to this size is checked as a whole each time it is opened, a larger one where the state is.
 const CHECKED_BYTES: u64 = 4 * 1024 * 1024;
 /// What is read at the start; the first three are in a database of any version.
 const CHECKED_TABLES: [&str; 7] = ["meta", "subjects", "gaps", "troubles", "channels", "told", "silences"];
-const STATEMENTS_CACHED: usize = 48;
 /// `synchronous = FULL` costs a flush each commit, and is set for each connection; so is all that bounds the memory.
 const SETTINGS: &str = "
     PRAGMA cell_size_check = ON;
@@ -65,21 +61,11 @@ pub(super) fn open(path: &Path) -> Result<Opened, Trouble> {
     }
 }
 
-/// Opens without following a link, and without writing anything.
-pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    Ok(connection)
-}
-
 /// The newer version, if it is one.
 fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trouble> {
-    let version = schema::version(connection)?;
-    if version > schema::newest() {
-        return Ok(Some(format!("schema {version}, this one knows {}", schema::newest())));
+    let version = SCHEMA.version(connection)?;
+    if version > SCHEMA.newest() {
+        return Ok(Some(format!("schema {version}, this one knows {}", SCHEMA.newest())));
     }
     connection.execute_batch(SETTINGS)?;
     // Where there can be no log, as on a network file system, its place is taken by a slower journal.
@@ -87,7 +73,7 @@ fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trou
     if version > 0 {
         check(connection, len, version)?;
     }
-    schema::migrate(connection, version)?;
+    SCHEMA.migrate(connection, version)?;
     rows::check_statements(connection)?;
     schema::check_counters(connection)?;
     Ok(None)
@@ -180,21 +166,4 @@ pub(super) fn transact<T>(
         connection.pragma_update(None, "synchronous", "FULL")?;
     }
     outcome
-}
-
-/// Moves what is in the log into the database, as far as nobody reads it.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-}
-
-/// Whether the file is no longer the one at its path.
-pub(super) fn is_gone(connection: &Connection) -> bool {
-    let mut is_gone = 0;
-    connection.file_control(None::<&str>, FileControl::HasMoved(&mut is_gone)).is_ok() && is_gone != 0
-}
-
-/// Closes a connection and changes nothing more on the disk.
-pub(super) fn abandon(connection: Connection) {
-    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    drop(connection);
 }

@@ -1,27 +1,24 @@
 //! The state directory: taken by one process, and believed only where no stranger can have put anything into it.
 
+use crate::sqlite::{self, Unusable, printable, unwritable};
 use jiff::Timestamp;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LOCK: &str = "monitor.lock";
-const DATABASE: &str = "state.db";
-/// What belongs to a database beside its own file.
-pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(super) const DATABASE: &str = "state.db";
 const ROOT: u32 = 0;
 const OURS_ALONE: u32 = 0o700;
 const WRITABLE_BY_ALL: u32 = 0o002;
 const STICKY: u32 = 0o1000;
-/// The group of the service may ask why.
-const DATABASE_MODE: u32 = 0o640;
 const LOCK_MODE: u32 = 0o644;
 const MAX_HOLDER_BYTES: u64 = 256;
 const LOCK_ATTEMPTS: u32 = 20;
@@ -59,6 +56,15 @@ impl From<OpenError> for Untaken {
     }
 }
 
+impl From<Unusable> for Untaken {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Refused { path, problem } => OpenError::refused(&path, problem, "remove it").into(),
+            Unusable::NotNow(reason) => Self::NotNow(reason),
+        }
+    }
+}
+
 impl Place {
     /// Makes the directory if it is not there, looks whether it can be believed, and locks it.
     pub(super) fn take(given: &Path) -> Result<Self, Untaken> {
@@ -80,60 +86,18 @@ impl Place {
         (ours.st_dev, ours.st_ino) == (there.dev(), there.ino())
     }
 
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     pub(super) fn database(&self) -> PathBuf {
         database_in(&self.dir)
     }
 
     /// Makes the file of the database if it is not there, and looks whether it and its companions can be believed.
     pub(super) fn prepare_database(&self) -> Result<(), Untaken> {
-        let path = self.database();
-        for companion in COMPANIONS {
-            self.examine(&companion_of(&path, companion))?;
-        }
-        let not_now = |error: io::Error| Untaken::NotNow(unwritable(&path, &error));
-        let Some(metadata) = self.examine(&path)? else {
-            return make_file(&path).map_err(not_now);
-        };
-        if metadata.mode() & 0o007 != 0 {
-            // By its path: closing a descriptor of ours would take SQLite's locks away.
-            fs::set_permissions(&path, Permissions::from_mode(DATABASE_MODE)).map_err(not_now)?;
-        }
-        Ok(())
-    }
-
-    /// What is at a path, if anything is, and nobody else can have put it there.
-    fn examine(&self, path: &Path) -> Result<Option<Metadata>, Untaken> {
-        let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Untaken::NotNow(unwritable(path, &error))),
-        };
-        refuse_file(path, &metadata, self.owner_uid)?;
-        Ok(Some(metadata))
+        Ok(sqlite::prepare(&self.database(), self.owner_uid)?)
     }
 }
 
 pub(super) fn database_in(dir: &Path) -> PathBuf {
     dir.join(DATABASE)
-}
-
-pub(super) fn companion_of(database: &Path, ending: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> String {
-    let cure = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its file system",
-        ErrorKind::ReadOnlyFilesystem => "make its file system writable, or set STATE_DIRECTORY",
-        _ => "make it a directory that this user can write to, or set STATE_DIRECTORY",
-    };
-    format!("{}: {error}: {cure}", printable(path))
 }
 
 fn refuse_directory(dir: &Path, metadata: &Metadata) -> Result<(), OpenError> {
@@ -153,29 +117,6 @@ fn refuse_directory(dir: &Path, metadata: &Metadata) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// A link, or a second name for a file, may lead to somebody else's file.
-fn refuse_file(path: &Path, metadata: &Metadata, owner_of_directory: u32) -> Result<(), OpenError> {
-    let us = rustix::process::geteuid().as_raw();
-    let problem = if !metadata.is_file() {
-        "is not a regular file".to_owned()
-    } else if metadata.nlink() > 1 {
-        "has a second name".to_owned()
-    } else if ![ROOT, us, owner_of_directory].contains(&metadata.uid()) {
-        format!("belongs to uid {}", metadata.uid())
-    } else {
-        return Ok(());
-    };
-    Err(OpenError::refused(path, problem, "remove it"))
-}
-
-fn make_file(path: &Path) -> io::Result<()> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(DATABASE_MODE);
-    let file = rustix::fs::open(path, flags, mode)?;
-    // The umask took from the mode what it liked.
-    Ok(rustix::fs::fchmod(&file, mode)?)
-}
-
 /// Who has the directory, as it is written into the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Holder {
@@ -187,7 +128,9 @@ fn lock(given: &Path, dir: &Path, owner_uid: u32) -> Result<OwnedFd, Untaken> {
     let path = dir.join(LOCK);
     let mut file = File::from(open_lock(&path)?);
     let not_now = |error: io::Error| Untaken::NotNow(unwritable(&path, &error));
-    refuse_file(&path, &file.metadata().map_err(not_now)?, owner_uid)?;
+    if let Some(problem) = sqlite::owner_problem(&file.metadata().map_err(not_now)?, owner_uid) {
+        return Err(OpenError::refused(&path, problem, "remove it").into());
+    }
     match try_lock(&file) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
@@ -268,10 +211,4 @@ impl fmt::Display for OpenError {
             }
         }
     }
-}
-
-/// A path on one line: plain where it can be.
-pub(super) fn printable(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
 }

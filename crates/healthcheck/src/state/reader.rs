@@ -3,8 +3,9 @@
 use super::acts;
 use super::alerts::{self, Found};
 use super::database::{abandon, connect};
-use super::place::{companion_of, database_in, printable};
+use super::place::database_in;
 use super::rows;
+use crate::sqlite::{companion_of, immutable, printable};
 use healthcheck_core::alerts::{Act, Alerts, Incident, Outgoing, Silence};
 use healthcheck_core::{Gap, State, Subject, Transition};
 use rusqlite::{Connection, OpenFlags};
@@ -33,15 +34,8 @@ impl Reader {
     pub(super) fn at(path: &Path) -> rusqlite::Result<Self> {
         Self::readable(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?).or_else(|error| {
             let has_log = companion_of(path, "-wal").metadata().is_ok_and(|log| log.len() > 0);
-            if has_log { Err(error) } else { Self::immutable(path) }
+            if has_log { Err(error) } else { Self::readable(immutable(path)?) }
         })
-    }
-
-    fn immutable(path: &Path) -> rusqlite::Result<Self> {
-        let escaped: String = path.to_string_lossy().chars().map(uri_character).collect();
-        let uri = format!("file:{escaped}?immutable=1");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Self::readable(connect(Path::new(&uri), flags)?)
     }
 
     /// The files are opened by the first question.
@@ -137,13 +131,6 @@ impl Reader {
     #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn last_gaps(&self, limit: usize) -> Result<Vec<Gap>, ReadError> {
         Ok(rows::last_gaps(&self.connection, limit)?)
-    }
-}
-
-fn uri_character(character: char) -> String {
-    match character {
-        '%' | '?' | '#' => format!("%{:02X}", u32::from(character)),
-        other => other.to_string(),
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Error, ErrorCode, ffi};
 
 /// What keeps us from using the database.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// Its content is not what we wrote.
     Damage(String),
     /// It may pass: a full disk, somebody else's lock.
@@ -12,17 +12,19 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         if is_damage(error) {
             return Self::Damage(error.to_string());
         }
         let cure = error.sqlite_error_code().map_or("", cure);
-        Self::Hindrance(format!("state.db: {error}{cure}"))
+        Self::Hindrance(format!("{error}{cure}"))
     }
 
-    pub(super) fn into_reason(self) -> String {
+    /// Why the database of a name cannot be used.
+    pub(crate) fn into_reason(self, name: &str) -> String {
         match self {
-            Self::Damage(reason) | Self::Hindrance(reason) => reason,
+            Self::Damage(reason) => reason,
+            Self::Hindrance(reason) => format!("{name}: {reason}"),
         }
     }
 }
