@@ -6,6 +6,7 @@ pub(crate) mod mail;
 mod monitor;
 pub(crate) mod ntfy;
 mod patience;
+pub(crate) mod postgres;
 mod process;
 mod systemd;
 pub(crate) mod web;

@@ -1,82 +1,14 @@
 //! A real PostgreSQL, which is asked whether it is ready by its own program.
 
 use super::probes::{look, message, verdict};
-use crate::support::{Machine, eventually, run};
-use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
-
-/// A cluster of its own, reached by a socket only.
-struct Postgres {
-    dir: PathBuf,
-}
-
-impl Postgres {
-    fn new(root: &Path) -> Self {
-        let postgres = Self { dir: root.join("database") };
-        fs::create_dir(&postgres.dir).unwrap();
-        run("chown", &["postgres", postgres.dir.to_str().unwrap()]);
-        postgres.run("initdb", &["-A", "trust", "-U", "postgres", "--no-sync", "--locale=C"]);
-        postgres
-    }
-
-    /// It refuses to be run by root.
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
-        command.arg(format!("{PROGRAMS}/{program}")).arg("-D").arg(self.dir.join("data")).args(arguments);
-        command.current_dir(&self.dir);
-        command
-    }
-
-    #[track_caller]
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let log = fs::File::create(self.dir.join("commands.log")).unwrap();
-        let mut command = self.command(program, arguments);
-        let status = command.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap();
-        let said = || fs::read_to_string(self.dir.join("commands.log")).unwrap_or_default();
-        assert!(status.success(), "{command:?}: {status}\n{}", said());
-    }
-
-    #[track_caller]
-    fn start(&self) {
-        let options =
-            format!("-c listen_addresses='' -c unix_socket_directories={} -c fsync=off", self.socket_dir());
-        let log = self.dir.join("server.log");
-        self.run("pg_ctl", &["-w", "-l", log.to_str().unwrap(), "-o", &options, "start"]);
-    }
-
-    #[track_caller]
-    fn stop(&self) {
-        self.run("pg_ctl", &["-w", "-m", "fast", "stop"]);
-    }
-
-    fn socket_dir(&self) -> &str {
-        self.dir.to_str().unwrap()
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        let file = fs::read_to_string(self.dir.join("data/postmaster.pid")).ok()?;
-        Pid::from_raw(file.lines().next()?.parse().ok()?)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
-            let _ = kill_process(pid, Signal::CONT);
-            let _ = self.command("pg_ctl", &["-w", "-m", "immediate", "stop"]).output();
-        }
-    }
-}
+use crate::support::postgres::Postgres;
+use crate::support::{Machine, eventually};
+use rustix::process::{Signal, kill_process};
 
 #[test]
 fn a_database_that_reports_nothing_is_seen_to_stop_hang_and_come_back() {
     let machine = Machine::new();
-    let postgres = Postgres::new(machine.root());
+    let postgres = Postgres::new(&machine.root().join("database"));
     let socket_dir = postgres.socket_dir();
     machine.configures(&format!(
         "[services.factory-db]\ncommand = [\"pg_isready\", \"-t\", \"1\", \"-h\", \"{socket_dir}\"]\ntimeout = \"10s\"\n"

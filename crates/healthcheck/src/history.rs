@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "its stores and who feeds them are about to use it")]
 
 pub(crate) mod batch;
+pub(crate) mod postgres;
 pub(crate) mod spool;
 mod storable;
 #[cfg(test)]
@@ -232,6 +233,8 @@ pub(crate) trait HistoryStore: Send {
 pub(crate) enum Settings {
     /// In a file.
     Sqlite { path: PathBuf },
+    /// In the tables of a server.
+    Postgres(postgres::PostgresSettings),
 }
 
 /// Why history could not be read or written; one line, that names the store, what is the matter and the cure.

@@ -6,6 +6,9 @@ mod commands;
 mod config;
 mod history;
 mod monitor;
+#[cfg(test)]
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres_server;
 mod processes;
 mod render;
 mod sources;

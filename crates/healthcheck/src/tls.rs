@@ -1,10 +1,14 @@
 //! TLS below HTTP and SMTP: whom to trust, what is wrong with a certificate, and until when it is valid.
 
+mod anyone;
 mod own_authority;
 
 use crate::system_error::plain;
+use anyone::Anyone;
 use own_authority::Verifier;
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -82,6 +86,23 @@ impl TlsConnector {
     }
 }
 
+/// Trust in whoever answers: what is sent cannot be read on its way, but nothing says to whom it goes.
+pub(crate) fn config_that_trusts_anyone() -> Result<Arc<ClientConfig>, NoAuthorities> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(Anyone { algorithms: provider.signature_verification_algorithms });
+    trusting(provider, verifier)
+}
+
+fn trusting(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<Arc<ClientConfig>, NoAuthorities> {
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| NoAuthorities(error.to_string()))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
 /// Trust in the authorities of a file alone, or in those of the system.
 pub(crate) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, NoAuthorities> {
     let certificates = match ca_file {
@@ -90,15 +111,12 @@ pub(crate) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, NoAuth
     };
     let certificates = certificates.map_err(NoAuthorities)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| NoAuthorities(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates.iter().cloned());
-    let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+    let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
     let unusable = || NoAuthorities("none of the trusted authorities can be used".to_owned());
     let verifier = Verifier { authorities: authorities.map_err(|_| unusable())?, certificates };
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(Arc::new(builder.with_no_client_auth()))
+    trusting(provider, Arc::new(verifier))
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
