@@ -177,7 +177,7 @@ fn hostile_times_and_counts(teller: &mut Teller) {
     assert_eq!(teller.status("core").unwrap().last_heartbeat, Some(at("11:59:00")));
     let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
     let mut told = super::transition("wall", Unknown, Error, "12:00:00");
-    (told.since, told.at) = (first, last);
+    (told.since, told.at) = (first, at("9998-12-31T23:59:59Z"));
     teller.tells([Entry::Transition { id: 1, transition: told }, Entry::Seen(first), Entry::Seen(last)]);
     assert_eq!(teller.status("wall").unwrap().status, Error);
     assert_eq!((teller.runs("wall").len(), teller.store.hosts().unwrap().len()), (1, 1));
