@@ -5,6 +5,7 @@
 pub(crate) mod batch;
 pub(crate) mod postgres;
 pub(crate) mod spool;
+pub(crate) mod sqlite;
 mod storable;
 #[cfg(test)]
 mod suite;

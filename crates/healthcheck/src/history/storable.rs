@@ -1,5 +1,6 @@
 //! What is written so that each store can keep it: none refuses for ever what others let pass.
 
+use healthcheck_core::Subject;
 use healthcheck_core::history::Bin;
 use std::borrow::Cow;
 
@@ -14,6 +15,14 @@ const ELLIPSIS: char = '…';
 /// What something is found by: of a subject, a metric, a machine.
 pub(super) fn name(name: &str) -> Cow<'_, str> {
     clean(name, MAX_NAME_BYTES)
+}
+
+/// A subject as it is found again.
+pub(super) fn subject(subject: &Subject) -> Subject {
+    match name(&subject.name) {
+        Cow::Borrowed(_) => subject.clone(),
+        Cow::Owned(name) => Subject::new(subject.kind, &name),
+    }
 }
 
 /// What is only shown.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 /// What belongs to a database beside its own file.
 pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 const ROOT: u32 = 0;
+const WRITABLE_BY_ALL: u32 = 0o002;
+const STICKY: u32 = 0o1000;
 /// The group of the service may ask why.
 const MODE: u32 = 0o640;
 
@@ -50,6 +52,23 @@ fn examine(path: &Path, owner_of_directory: u32) -> Result<Option<Metadata>, Unu
     }
 }
 
+/// Why a directory is not used, and what helps.
+pub(crate) fn directory_problem(metadata: &Metadata) -> Option<(String, &'static str)> {
+    let us = rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() {
+        return Some(("is not a directory".to_owned(), "remove it, or set STATE_DIRECTORY"));
+    }
+    if us != ROOT && ![ROOT, us].contains(&metadata.uid()) {
+        let problem = format!("belongs to uid {}", metadata.uid());
+        return Some((problem, "chown it to the user of the monitor, or set STATE_DIRECTORY"));
+    }
+    if metadata.mode() & WRITABLE_BY_ALL != 0 && metadata.mode() & STICKY == 0 {
+        let problem = format!("can be written by everybody (mode {:03o})", metadata.mode() & 0o777);
+        return Some((problem, "chmod o-w it, or set STATE_DIRECTORY"));
+    }
+    None
+}
+
 /// A link, or a second name for a file, may lead to somebody else's file.
 pub(crate) fn owner_problem(metadata: &Metadata, owner_of_directory: u32) -> Option<String> {
     let us = rustix::process::geteuid().as_raw();
@@ -65,7 +84,7 @@ pub(crate) fn owner_problem(metadata: &Metadata, owner_of_directory: u32) -> Opt
 }
 
 /// Makes an empty file where there is none.
-fn make(path: &Path) -> io::Result<()> {
+pub(crate) fn make(path: &Path) -> io::Result<()> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(MODE);
     let file = rustix::fs::open(path, flags, mode)?;

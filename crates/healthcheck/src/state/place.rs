@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,7 @@ use std::time::Duration;
 
 const LOCK: &str = "monitor.lock";
 pub(super) const DATABASE: &str = "state.db";
-const ROOT: u32 = 0;
 const OURS_ALONE: u32 = 0o700;
-const WRITABLE_BY_ALL: u32 = 0o002;
-const STICKY: u32 = 0o1000;
 const LOCK_MODE: u32 = 0o644;
 const MAX_HOLDER_BYTES: u64 = 256;
 const LOCK_ATTEMPTS: u32 = 20;
@@ -72,7 +69,9 @@ impl Place {
         DirBuilder::new().recursive(true).mode(OURS_ALONE).create(given).map_err(not_now)?;
         let dir = fs::canonicalize(given).map_err(not_now)?;
         let metadata = fs::metadata(&dir).map_err(not_now)?;
-        refuse_directory(&dir, &metadata)?;
+        if let Some((problem, cure)) = sqlite::directory_problem(&metadata) {
+            return Err(OpenError::refused(&dir, problem, cure).into());
+        }
         let owner_uid = metadata.uid();
         let lock = lock(given, &dir, owner_uid)?;
         Ok(Self { dir, owner_uid, lock })
@@ -98,23 +97,6 @@ impl Place {
 
 pub(super) fn database_in(dir: &Path) -> PathBuf {
     dir.join(DATABASE)
-}
-
-fn refuse_directory(dir: &Path, metadata: &Metadata) -> Result<(), OpenError> {
-    let us = rustix::process::geteuid().as_raw();
-    let refused = |problem: String, cure| Err(OpenError::refused(dir, problem, cure));
-    if !metadata.is_dir() {
-        return refused("is not a directory".to_owned(), "remove it, or set STATE_DIRECTORY");
-    }
-    if us != ROOT && ![ROOT, us].contains(&metadata.uid()) {
-        let problem = format!("belongs to uid {}", metadata.uid());
-        return refused(problem, "chown it to the user of the monitor, or set STATE_DIRECTORY");
-    }
-    if metadata.mode() & WRITABLE_BY_ALL != 0 && metadata.mode() & STICKY == 0 {
-        let problem = format!("can be written by everybody (mode {:03o})", metadata.mode() & 0o777);
-        return refused(problem, "chmod o-w it, or set STATE_DIRECTORY");
-    }
-    Ok(())
 }
 
 /// Who has the directory, as it is written into the lock.

@@ -1,0 +1,168 @@
+//! How the database is opened: to write, with all that is done for it, or only to read what another process writes.
+
+use crate::sqlite::{self, Schema, Trouble, Unusable, companion_of, connect, printable};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(super) const SCHEMA: Schema = Schema {
+    // hhst
+    application: 0x6868_7374,
+    migrations: &[include_str!("schema/1.sql")],
+};
+const OURS_ALONE: u32 = 0o700;
+/// Nobody is kept waiting by us: who writes holds it for one portion.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A database up to this size is checked as a whole when it is opened, a larger one where it would be written into.
+const CHECKED_BYTES: u64 = 4 * 1024 * 1024;
+const CHECKED_TABLES: [&str; 5] =
+    ["meta", "machines", "system_positions", "system_subjects", "system_status"];
+/// What was taken in survives the end of this process, and what a power failure takes is handed over again: its position
+/// goes with it.
+const SETTINGS: &str = "
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -8192;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 33554432;
+";
+
+/// A connection, and why nothing may be written through it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) newer: Option<String>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Unopened {
+    Trouble(Trouble),
+    Told(String),
+}
+
+impl From<Trouble> for Unopened {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<rusqlite::Error> for Unopened {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+impl From<Unusable> for Unopened {
+    fn from(unusable: Unusable) -> Self {
+        Self::Told(match unusable {
+            Unusable::Refused { path, problem } => {
+                format!("{}: not used: {problem}: remove it", printable(&path))
+            }
+            Unusable::NotNow(reason) => reason,
+        })
+    }
+}
+
+/// Opens the database, which is made where there is none.
+pub(super) fn to_write(path: &Path) -> Result<Opened, Unopened> {
+    let path = place(path)?;
+    let len = path.metadata().map_or(0, |metadata| metadata.len());
+    if len == 0 && companion_of(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(Trouble::Damage("it is empty, its log is not".to_owned()).into());
+    }
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    match prepare(&mut connection, len) {
+        Ok(newer) => Ok(Opened { connection, newer }),
+        Err(trouble) => {
+            sqlite::abandon(connection);
+            Err(trouble.into())
+        }
+    }
+}
+
+/// The path without links, in a directory that can be believed, and a file there.
+fn place(path: &Path) -> Result<PathBuf, Unopened> {
+    let given = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let not_now = |error: std::io::Error| Unopened::Told(sqlite::unwritable(given, &error));
+    DirBuilder::new().recursive(true).mode(OURS_ALONE).create(given).map_err(not_now)?;
+    let path = real(path).map_err(not_now)?;
+    let metadata = given.metadata().map_err(not_now)?;
+    if let Some((problem, cure)) = sqlite::directory_problem(&metadata) {
+        return Err(Unopened::Told(format!("{}: not used: {problem}: {cure}", printable(given))));
+    }
+    sqlite::prepare(&path, metadata.uid())?;
+    Ok(path)
+}
+
+/// The same file by a path whose directories are no links.
+pub(super) fn real(path: &Path) -> std::io::Result<PathBuf> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
+    Ok(dir.canonicalize()?.join(name))
+}
+
+/// Why nothing is written, where a newer program was here.
+fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trouble> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let version = SCHEMA.version(connection)?;
+    if version > SCHEMA.newest() {
+        return Ok(Some(format!("schema {version}, this one knows {}", SCHEMA.newest())));
+    }
+    connection.execute_batch(SETTINGS)?;
+    if version == 0 {
+        // It has to be known before there is any table.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
+    // Where there can be no log, as on a network file system, its place is taken by a slower journal.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    if version > 0 {
+        check(connection, len)?;
+    }
+    SCHEMA.migrate(connection, version)?;
+    Ok(None)
+}
+
+fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
+    let tables = if len <= CHECKED_BYTES { &["1"][..] } else { &CHECKED_TABLES };
+    for table in tables {
+        let word: String =
+            connection.query_row(&format!("PRAGMA integrity_check({table})"), [], |row| row.get(0))?;
+        if word != "ok" {
+            return Err(Trouble::Damage(word.lines().take(2).collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(())
+}
+
+/// Opens what is there, and changes nothing of it.
+pub(super) fn to_read(path: &Path) -> Result<Opened, Unopened> {
+    let none = |problem: &dyn std::fmt::Display| {
+        let path = printable(path);
+        Unopened::Told(format!(
+            "no history can be read in {path}: {problem}: `healthcheck monitor` writes it"
+        ))
+    };
+    let path = real(path).map_err(|error| none(&error))?;
+    path.symlink_metadata().map_err(|error| none(&error))?;
+    let readable = |connection: Connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF;")?;
+        Ok::<_, Trouble>((SCHEMA.version(&connection)?, connection))
+    };
+    let opened = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(Trouble::from).and_then(readable);
+    let has_log = companion_of(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0);
+    // Where the files of the log cannot be made and there is no log, the database alone is everything.
+    let (version, connection) = match opened {
+        Err(_) if !has_log => readable(sqlite::immutable(&path)?)?,
+        other => other?,
+    };
+    if version == 0 {
+        return Err(none(&"nothing was written yet"));
+    }
+    Ok(Opened { connection, newer: None })
+}
