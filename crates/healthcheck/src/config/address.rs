@@ -9,6 +9,7 @@ use super::problems::Scope;
 
 /// Shown in place of a secret.
 pub(super) const MASK: &str = "***";
+const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
 
 /// A URL; `Debug`, `Display` and serialisation show it masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,7 +98,30 @@ pub(super) fn secret_url(at: &Scope<'_>, text: &str, schemes: &[&str]) -> Option
     }
 }
 
+/// A URL of a PostgreSQL server, as libpq reads it: its host may be a directory with a socket, or none.
+pub(super) fn postgres_url(at: &Scope<'_>, text: &str) -> Option<Url> {
+    let is_postgres_host = |host: &str| host.is_empty() || is_socket_dir(host) || is_host(host);
+    match url_fault_with(text, &POSTGRES, is_postgres_host) {
+        None => Some(Url { whole: text.to_owned(), has_secret_path: false }),
+        Some(problem) => {
+            let cure = "write \"postgres://user@host:port/database\", or \"postgres://user@%2Frun%2Fpostgresql/database\" for a socket";
+            at.refuse(text, problem, cure);
+            None
+        }
+    }
+}
+
+/// A path, each of its slashes as `%2F`.
+fn is_socket_dir(text: &str) -> bool {
+    let is_one = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b'%');
+    text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2f")) && text.bytes().all(is_one)
+}
+
 fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
+    url_fault_with(text, schemes, is_host)
+}
+
+fn url_fault_with(text: &str, schemes: &[&str], is_host: impl Fn(&str) -> bool) -> Option<String> {
     let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| schemes.contains(scheme)) else {
         return Some(format!("is not a URL of {}", schemes.join(" or ")));
     };
@@ -106,10 +130,10 @@ fn url_fault(text: &str, schemes: &[&str]) -> Option<String> {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, after)| after);
-    authority_fault(host_port).map(str::to_owned)
+    authority_fault(host_port, is_host).map(str::to_owned)
 }
 
-fn authority_fault(host_port: &str) -> Option<&'static str> {
+fn authority_fault(host_port: &str, is_host: impl Fn(&str) -> bool) -> Option<&'static str> {
     let (host, port) = split_port(host_port);
     if !is_host(host) {
         return Some("names no host");
@@ -230,6 +254,35 @@ mod tests {
             let url = Url { whole: text.to_owned(), has_secret_path: true };
             assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), format!("Url({shown})")));
         }
+    }
+
+    #[test]
+    fn a_postgres_url_may_name_a_socket_or_no_host() {
+        let errors = std::cell::RefCell::new(Vec::new());
+        let root = Scope::root("a.toml", &errors);
+        for good in [
+            "postgres://u:p@db.example:5433/health?sslmode=require",
+            "postgresql://monitor@%2Frun%2Fpostgresql/health",
+            "postgres://%2fvar%2Frun:5433/health",
+            "postgres:///health?host=/run/postgresql",
+            "postgres://monitor@/health",
+            "postgres://[::1]/health",
+        ] {
+            assert_eq!(postgres_url(&root, good).map(|url| url.expose().to_owned()).as_deref(), Some(good));
+        }
+        for bad in [
+            "postgres://%41/health",
+            "postgres://a%2Fb/health",
+            "postgres://%2Frun:0/health",
+            "postgres:/health",
+        ] {
+            assert_eq!(postgres_url(&root, bad), None, "{bad}");
+        }
+        assert_eq!(errors.borrow().len(), 4);
+        assert!(
+            url_fault("https://%2Frun/", &["https"]).is_some()
+                && url_fault("https:///x", &["https"]).is_some()
+        );
     }
 
     #[test]

@@ -7,15 +7,17 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::address::{Url, url};
+use super::address::{Url, postgres_url};
 use super::argv::path;
 use super::problems::Scope;
 use super::raw::RawHistory;
-use super::units::{RETENTION, duration, serialize_duration};
+use super::units::{Bytes, RETENTION, duration, serialize_duration, size};
 
 const DEFAULT_URL: &str = "sqlite:history.db";
 const DEFAULT_RETENTION: Duration = Duration::from_secs(60 * 24 * 3600);
-const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
+const DEFAULT_MAX_SIZE: Bytes = Bytes(1 << 30);
+/// Less is not worth a history: an empty one takes nearly as much.
+const LEAST_MAX_SIZE: Bytes = Bytes(16 << 20);
 
 /// When a row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -26,13 +28,15 @@ pub(crate) enum Record {
     Heartbeats,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct HistorySettings {
     #[serde(rename = "url")]
     pub(crate) store: Store,
     pub(crate) password_file: Option<PathBuf>,
     #[serde(serialize_with = "serialize_duration")]
     pub(crate) retention: Duration,
+    /// What it may take in all; then the oldest is dropped before its time.
+    pub(crate) max_size: Bytes,
     pub(crate) record: Record,
 }
 
@@ -77,12 +81,15 @@ pub(super) fn history(at: &Scope<'_>, raw: RawHistory) -> Option<HistorySettings
     }
     let retention = duration(&at.key("retention"), raw.retention.as_ref(), RETENTION);
     let retention = retention.unwrap_or(DEFAULT_RETENTION);
-    Some(HistorySettings { store: store?, password_file, retention, record: raw.record.unwrap_or_default() })
+    let max_size =
+        size(&at.key("max_size"), raw.max_size.as_ref(), LEAST_MAX_SIZE).unwrap_or(DEFAULT_MAX_SIZE);
+    let record = raw.record.unwrap_or_default();
+    Some(HistorySettings { store: store?, password_file, retention, max_size, record })
 }
 
 fn store(at: &Scope<'_>, text: &str) -> Option<Store> {
     if text.starts_with("postgres") {
-        return url(at, text, &POSTGRES).map(Store::Postgres);
+        return postgres_url(at, text).map(Store::Postgres);
     }
     let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
     match path {

@@ -483,7 +483,8 @@ pub(crate) struct RawSystemd {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct RawHistory {
-    /// `sqlite:path`, relative paths below the state directory, or `postgres://…`
+    /// `sqlite:path`, relative paths below the state directory, or `postgres://…` as libpq reads it: a socket is
+    /// `postgres://user@%2Frun%2Fpostgresql/database`; over a network, `?sslmode=verify-full` proves the server
     #[schemars(example = &"sqlite:history.db")]
     pub(crate) url: Option<String>,
     /// A file with the password of the PostgreSQL user
@@ -492,6 +493,9 @@ pub(crate) struct RawHistory {
     /// How long it is kept
     #[schemars(example = &"60d")]
     pub(crate) retention: Option<DurationText>,
+    /// How much room it may take; what is oldest is dropped before its time then. At least `16MiB`
+    #[schemars(example = &"1GiB")]
+    pub(crate) max_size: Option<SizeText>,
     /// `changes`, or `heartbeats` for one row a heartbeat
     pub(crate) record: Option<Record>,
 }

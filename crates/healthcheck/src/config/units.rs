@@ -174,6 +174,22 @@ pub(crate) fn parse_size(text: &str) -> Result<Bytes, UnitError> {
     number.checked_mul(*size).map(Bytes).ok_or_else(not_one)
 }
 
+/// The size, or `None` where it is not written or was refused.
+pub(super) fn size(at: &Scope<'_>, raw: Option<&SizeText>, least: Bytes) -> Option<Bytes> {
+    let text = &raw?.0;
+    match parse_size(text) {
+        Ok(size) if size < least => {
+            at.refuse(text, format!("must be at least {least}"), "write a larger one");
+            None
+        }
+        Ok(size) => Some(size),
+        Err(error) => {
+            at.refuse(text, error.problem, error.cure);
+            None
+        }
+    }
+}
+
 /// A share of the whole, 0 to 100 percent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct Percent(pub(crate) f64);
