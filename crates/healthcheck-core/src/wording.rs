@@ -40,7 +40,8 @@ fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> Stri
 }
 
 /// A number with as many digits as say something.
-pub(crate) fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         1.0.. => trimmed(&format!("{value:.1}")),
@@ -53,7 +54,8 @@ fn trimmed(number: &str) -> String {
 }
 
 /// A size as people write it.
-pub(crate) fn bytes(bytes: f64) -> String {
+#[must_use]
+pub fn bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut at) = (bytes, 0);
     while value >= 1024.0 && at + 1 < UNITS.len() {

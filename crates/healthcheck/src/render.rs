@@ -1,9 +1,11 @@
 //! What people and programs see of a snapshot. Nothing here looks at anything, and nothing judges.
 
+mod availability;
 pub(crate) mod checkmk;
 mod gauges;
 mod headline;
 pub(crate) mod health_json;
+pub(crate) mod history;
 pub(crate) mod incidents;
 mod issues;
 pub(crate) mod json;
@@ -19,6 +21,7 @@ mod samples;
 pub(crate) mod silences;
 pub(crate) mod table;
 mod text;
+pub(crate) mod uptime;
 pub(crate) mod why;
 
 use health_reporter::Status;
@@ -148,7 +151,8 @@ fn full_name(view: &SubjectView) -> String {
     named(view.kind, &view.name)
 }
 
-fn named(kind: Kind, name: &str) -> String {
+/// The name of a subject, with its kind where it is no service.
+pub(crate) fn named(kind: Kind, name: &str) -> String {
     match kind {
         Kind::Service => name.to_owned(),
         kind => format!("{kind} {name}"),

@@ -4,7 +4,7 @@ use crate::perfdata;
 use crate::wording;
 use crate::{
     CommandFacts, Connection, Facts, HttpFacts, Metric, Observation, ProbeFacts, ProbeKind, ProcessFacts,
-    Subject, UnitFacts, ZmqFacts, ZmqSight,
+    Quantity, Subject, UnitFacts, ZmqFacts, ZmqSight,
 };
 use health_reporter::HealthReport;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const MIN_CPU_SPAN: Duration = Duration::from_millis(500);
 ///
 /// | name | of |
 /// |---|---|
-/// | the quantity, as in `memory` | a number of the machine |
+/// | `memory_ratio`, `load`, `disk_free_bytes`, … | a number of the machine |
 /// | `check.NAME.duration_ms` | a check of a report |
 /// | `http.latency_ms`, and of `tcp`, `zmq`, `command` | a look that was answered |
 /// | `http.certificate_left_s`, `zmq.silence_s`, `file_age.age_s`, `process.count` | a look |
@@ -33,7 +33,7 @@ const MIN_CPU_SPAN: Duration = Duration::from_millis(500);
 pub fn numbers_of(observation: &Observation) -> Vec<(String, f64)> {
     let mut numbers = Numbers::default();
     match &observation.outcome {
-        Ok(Facts::Measure(measure)) => numbers.add(measure.quantity.as_str(), measure.value),
+        Ok(Facts::Measure(measure)) => numbers.add(name_of(measure.quantity), measure.value),
         Ok(Facts::Service(facts)) => {
             facts.report.iter().for_each(|file| of_checks(&file.report, &mut numbers));
         }
@@ -138,6 +138,23 @@ impl Taken {
         let (lasted, took) = (self.at.checked_sub(before.at)?, self.cpu_s - before.cpu_s);
         let is_told = self.by == before.by && lasted >= MIN_CPU_SPAN && took.is_finite() && took >= 0.0;
         is_told.then(|| took / lasted.as_secs_f64())
+    }
+}
+
+const fn name_of(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Memory => "memory_ratio",
+        Quantity::Swap => "swap_ratio",
+        Quantity::Cpu => "cpu_ratio",
+        Quantity::Load => "load",
+        Quantity::Disk => "disk_ratio",
+        Quantity::DiskFree => "disk_free_bytes",
+        Quantity::Inodes => "inodes_ratio",
+        Quantity::Temperature => "temperature_celsius",
+        Quantity::PressureCpu => "pressure_cpu_ratio",
+        Quantity::PressureMemory => "pressure_memory_ratio",
+        Quantity::PressureIo => "pressure_io_ratio",
+        Quantity::Descriptors => "descriptors_ratio",
     }
 }
 

@@ -47,7 +47,7 @@ impl Repairs {
     fn of(failures: impl Iterator<Item = Failure>, window: Window) -> Self {
         let reaching: Vec<Failure> = failures.filter(|failure| reaches(*failure, window)).collect();
         let lasted = |(from, to): &Failure| to.unwrap_or(window.to).duration_since(*from).max(ZERO);
-        let is_repaired = |(_, to): &&Failure| to.is_some_and(|to| to < window.to);
+        let is_repaired = |(_, to): &&Failure| to.is_some_and(|to| to <= window.to);
         let repaired: Vec<_> = reaching.iter().filter(is_repaired).map(lasted).collect();
         let begun = reaching.iter().filter(|(from, _)| *from >= window.from).count();
         let broken = covered(reaching.iter().map(|(from, to)| (*from, to.unwrap_or(window.to))), window);

@@ -59,7 +59,7 @@ fn ratio(numbers: &[(String, f64)], name: &str) -> Option<f64> {
 #[test]
 fn a_number_of_the_machine() {
     let measure = |value| observed(Facts::Measure(Measure { quantity: Quantity::Memory, value }));
-    assert_numbers(&measure(0.41), &[("memory", 0.41)]);
+    assert_numbers(&measure(0.41), &[("memory_ratio", 0.41)]);
     assert_numbers(&measure(f64::NAN), &[]);
 }
 

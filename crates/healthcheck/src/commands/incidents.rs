@@ -6,12 +6,13 @@ use crate::cli::Format;
 use crate::config::units;
 use crate::monitor::control::{Answer, Question};
 use crate::render::Source;
-use crate::render::incidents::{self, Incidents};
+use crate::render::incidents::{self, Incidents, Repaired};
 use crate::render::json;
 use crate::state::Store;
 use clap::Args;
 use health_reporter::directory::Environment;
 use healthcheck_core::alerts::Incident;
+use healthcheck_core::history::Window;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
@@ -21,10 +22,13 @@ use tracing::debug;
 /// Incidents that are over, and are shown where nobody says since when.
 const LAST: usize = 10;
 const MAX_INCIDENTS: usize = 1_000;
+/// Over which time it is told how soon they were repaired, where nobody says since when.
+const REPAIRS: Duration = Duration::from_secs(30 * 86_400);
 
 #[derive(Debug, Args)]
 pub(crate) struct ListIncidents {
-    /// Also all those that ended within this time, as in 24h; otherwise the last ten
+    /// Also all those that ended within this time, as in 24h; otherwise the last ten, and how soon all of the last 30d
+    /// were repaired
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     since: Option<Duration>,
 }
@@ -40,17 +44,26 @@ impl ListIncidents {
     ) -> anyhow::Result<()> {
         let at = Timestamp::now();
         let (source, incidents) = found(monitor, state_dir)?;
-        let list = Incidents { source, at, incidents: self.chosen(incidents, at) };
+        let repairs = self.repairs(&incidents, at);
+        let list = Incidents { source, at, incidents: self.chosen(incidents, at), repairs };
         show("the list of incidents", format, env, |shape, out| match shape {
             Shape::Table(surface) => incidents::write(&list, surface, &TimeZone::system(), out),
             Shape::Json { for_people } => json::write_incidents(&list, for_people, out),
         })
     }
 
+    /// Of all that are known, whether they are shown or not.
+    fn repairs(&self, incidents: &[Incident], at: Timestamp) -> Repaired {
+        let oldest = incidents.iter().map(|incident| incident.opened).min();
+        // Where there are more than are looked at, nothing is said of the time before them.
+        let known_since = oldest.filter(|_| incidents.len() >= MAX_INCIDENTS).unwrap_or(Timestamp::MIN);
+        let from = before(at, self.since.unwrap_or(REPAIRS)).max(known_since);
+        Repaired::of(incidents, Window { from: from.min(at), to: at })
+    }
+
     fn chosen(&self, mut incidents: Vec<Incident>, at: Timestamp) -> Vec<Incident> {
         let mut left = if self.since.is_some() { MAX_INCIDENTS } else { LAST };
-        let since = self.since.and_then(|since| SignedDuration::try_from(since).ok());
-        let first = since.and_then(|since| at.checked_sub(since).ok()).unwrap_or(Timestamp::MIN);
+        let first = self.since.map_or(Timestamp::MIN, |since| before(at, since));
         incidents.retain(|incident| match incident.resolved {
             None => true,
             Some(resolved) => {
@@ -61,6 +74,11 @@ impl ListIncidents {
         });
         incidents
     }
+}
+
+fn before(at: Timestamp, since: Duration) -> Timestamp {
+    let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
+    at.checked_sub(since).unwrap_or(Timestamp::MIN)
 }
 
 fn found(monitor: Option<&RunningMonitor>, state_dir: &Path) -> anyhow::Result<(Source, Vec<Incident>)> {

@@ -4,11 +4,14 @@ mod chain;
 mod incidents;
 mod looks;
 mod machine;
+mod past;
 
 use super::Picture;
+use super::history::{Changes, Timeline};
 use super::incidents::Incidents;
 use super::issues::issues;
 use super::silences::Silences;
+use super::uptime::Uptime;
 use super::why::Chain;
 use health_reporter::Status;
 use healthcheck_core::{CheckView, Evidence, Kind, Priority, ProcessCost, ServiceView};
@@ -41,6 +44,21 @@ pub(crate) fn write_incidents(list: &Incidents, for_people: bool, out: &mut dyn 
 /// Writes in the same way what is muted.
 pub(crate) fn write_silences(list: &Silences, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
     write_object(&incidents::SilenceList::of(list), for_people, out)
+}
+
+/// Writes in the same way how subjects were.
+pub(crate) fn write_uptime(page: &Uptime, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&past::UptimeDocument::of(page), for_people, out)
+}
+
+/// Writes in the same way what changed.
+pub(crate) fn write_changes(page: &Changes, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&past::ChangesDocument::of(page), for_people, out)
+}
+
+/// Writes in the same way everything that is known of one subject.
+pub(crate) fn write_timeline(line: &Timeline, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&past::TimelineDocument::of(line), for_people, out)
 }
 
 fn write_object(document: &impl Serialize, for_people: bool, out: &mut dyn Write) -> io::Result<()> {

@@ -7,7 +7,8 @@ mod tests;
 mod words;
 
 pub(crate) use page::write;
-pub(super) use page::{moment, time};
+pub(super) use page::{Page, moment, time};
+pub(super) use words::of_key;
 
 use super::{Source, full_name};
 use healthcheck_core::alerts::{Alerts, ChannelView, Incident, Outgoing};

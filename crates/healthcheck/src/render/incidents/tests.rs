@@ -4,8 +4,15 @@ use crate::render::samples::{hostile_texts, incident, now};
 use crate::render::text::width;
 use healthcheck_core::alerts::Acknowledgement;
 
+/// Of the last day.
+fn list(source: Source, incidents: Vec<Incident>) -> Incidents {
+    let window = Window { from: now() - SignedDuration::from_hours(24), to: now() };
+    let repairs = Repaired::of(&incidents, window);
+    Incidents { source, at: now(), incidents, repairs }
+}
+
 fn page(incidents: Vec<Incident>, source: Source, columns: usize, colour: bool) -> String {
-    let (list, mut out) = (Incidents { source, at: now(), incidents }, Vec::new());
+    let (list, mut out) = (list(source, incidents), Vec::new());
     write(&list, Surface { columns, colour }, &TimeZone::UTC, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -25,6 +32,10 @@ fn what_is_wrong_comes_first_with_whom_it_concerns() {
     ● wall  crashed (signal 9)
 ● 11  error  from 11:57:00, over after 2 min
     ● db  crashed: refused
+in 24 h: 2 incidents, 1 open, MTTR 2 min, MTBF 11 h 58 min, longest 3 min
+    camera: 1 failure, 1 open, MTBF 23 h 57 min, longest 3 min
+    db: 1 failure, MTTR 2 min, MTBF 23 h 58 min, longest 2 min
+    wall: 1 failure, MTTR 3 min, MTBF 23 h 57 min, longest 3 min
 ";
     let source = Source::Monitor { pid: 4711 };
     assert_eq!(page(some(), source, 80, false), wanted);
@@ -32,6 +43,21 @@ fn what_is_wrong_comes_first_with_whom_it_concerns() {
     assert!(coloured.starts_with("\u{1b}[31m✖ 12"), "{coloured:?}");
     let plain = coloured.replace("\u{1b}[31m", "").replace("\u{1b}[32m", "").replace("\u{1b}[0m", "");
     assert_eq!(plain, wanted);
+}
+
+#[test]
+fn on_40_columns_what_does_not_fit_goes_on_below() {
+    let shown = page(vec![incident(11, Some(60), &["db"], "refused")], Source::Monitor { pid: 1 }, 40, false);
+    let wanted = "\
+● 11  error  from 11:57:00, over
+    after 2 min
+    ● db  crashed: refused
+in 24 h: 1 incident, MTTR 2 min, MTBF
+  23 h 58 min, longest 2 min
+    db: 1 failure, MTTR 2 min, MTBF 23
+      h 58 min, longest 2 min
+";
+    assert!(shown == wanted, "wanted:\n{wanted}\nshown:\n{shown}");
 }
 
 #[test]
@@ -46,7 +72,8 @@ fn of_very_many_it_is_said_how_many_more_there_are() {
     let names: Vec<String> = (0..50).map(|number| format!("service-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let shown = page(vec![incident(1, None, &names, "x")], Source::Monitor { pid: 1 }, 80, false);
-    assert!(shown.ends_with("    and 30 more\n") && shown.lines().count() == 22, "{shown}");
+    assert!(shown.contains("\n    and 30 more\nin 24 h: 1 incident, 1 open, "), "{shown}");
+    assert!(shown.ends_with("\n    and 45 more\n") && shown.lines().count() == 29, "{shown}");
 }
 
 #[test]
@@ -65,7 +92,7 @@ fn nothing_is_obeyed_or_too_wide() {
 
 #[test]
 fn programs_get_all_of_it() {
-    let (list, mut out) = (Incidents { source: Source::Direct, at: now(), incidents: some() }, Vec::new());
+    let (list, mut out) = (list(Source::Direct, some()), Vec::new());
     json::write_incidents(&list, false, &mut out).unwrap();
     let shown: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&shown["source"], &shown["schema_version"]), (&"state.db".into(), &1.into()));
@@ -76,4 +103,13 @@ fn programs_get_all_of_it() {
         (&"ann".into(), &"crashed".into())
     );
     assert_eq!(over["resolved"], "2025-06-01T11:59:00Z");
+    assert_eq!((&open["duration_s"], &over["duration_s"]), (&().into(), &120.0.into()));
+    let repairs = &shown["repairs"];
+    assert_eq!((&repairs["count"], &repairs["open"]), (&2.into(), &1.into()));
+    assert_eq!((&repairs["mttr_s"], &repairs["mtbf_s"]), (&120.0.into(), &((86_400.0 - 180.0) / 2.0).into()));
+    let camera = &repairs["by_subject"][0];
+    assert_eq!(
+        (&camera["name"], &camera["longest_s"], &camera["mttr_s"]),
+        (&"camera".into(), &180.0.into(), &().into())
+    );
 }

@@ -23,7 +23,7 @@ const GAP: &str = "  ";
 
 /// Writes the chain for people; times are told in `zone`.
 pub(crate) fn write(chain: &Chain, surface: Surface, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
-    let mut page = Page { surface, out };
+    let mut page = Page::new(surface, out);
     let view = chain.view.subject();
     page.head(chain)?;
     if !view.message.is_empty() {
@@ -49,19 +49,29 @@ pub(crate) fn write(chain: &Chain, surface: Surface, zone: &TimeZone, out: &mut 
     page.pairs("notices", people::notices(chain, zone))
 }
 
-struct Page<'a> {
+/// What is told of one subject: words on the left, and beside them texts.
+pub(in crate::render) struct Page<'a> {
     surface: Surface,
     out: &'a mut dyn Write,
 }
 
-impl Page<'_> {
-    /// Who it is and how it is, and on the right or below it whose look it was.
+impl<'a> Page<'a> {
+    pub(in crate::render) const fn new(surface: Surface, out: &'a mut dyn Write) -> Self {
+        Self { surface, out }
+    }
+
     fn head(&mut self, chain: &Chain) -> io::Result<()> {
-        let (view, columns) = (chain.view.subject(), self.surface.columns);
-        let label = format!("{} {}{GAP}{}", symbol(view.status), printable(&full_name(view)), view.status);
-        let (label, source) = (fit(&label, columns), words::of_source(chain));
+        let view = chain.view.subject();
+        self.title(view.status, &full_name(view), &words::of_source(chain))
+    }
+
+    /// Who it is and how it is, and on the right or below it whose word that is.
+    pub(in crate::render) fn title(&mut self, status: Status, name: &str, source: &str) -> io::Result<()> {
+        let columns = self.surface.columns;
+        let label = format!("{} {}{GAP}{status}", symbol(status), printable(name));
+        let (label, source) = (fit(&label, columns), printable(source));
         let gap = columns.saturating_sub(width(&label) + width(&source));
-        let shown = self.coloured(view.status, &label);
+        let shown = self.coloured(status, &label);
         if gap < GAP.len() {
             writeln!(self.out, "{shown}")?;
             return writeln!(self.out, "{GAP}{}", fit(&source, columns.saturating_sub(GAP.len())));
@@ -69,8 +79,17 @@ impl Page<'_> {
         writeln!(self.out, "{shown}{}{source}", " ".repeat(gap))
     }
 
+    /// What is ours and fits, as it is.
+    pub(in crate::render) fn drawn(&mut self, label: &str, drawing: &str) -> io::Result<()> {
+        writeln!(self.out, "{}{drawing}", pad(label, LABEL_COLUMNS))
+    }
+
     /// Texts below one another, beside a label; nothing where there are none.
-    fn texts<T: AsRef<str>>(&mut self, label: &str, texts: impl IntoIterator<Item = T>) -> io::Result<()> {
+    pub(in crate::render) fn texts<T: AsRef<str>>(
+        &mut self,
+        label: &str,
+        texts: impl IntoIterator<Item = T>,
+    ) -> io::Result<()> {
         let mut label = label;
         for text in texts {
             self.beside(label, &printable(text.as_ref()))?;
@@ -80,14 +99,14 @@ impl Page<'_> {
     }
 
     /// Named texts, the names in a column of their own where there is room.
-    fn pairs(&mut self, label: &str, pairs: Vec<(String, String)>) -> io::Result<()> {
+    pub(in crate::render) fn pairs(&mut self, label: &str, pairs: Vec<(String, String)>) -> io::Result<()> {
         let longest = pairs.iter().map(|(name, _)| width(&printable(name))).max().unwrap_or(0);
         let room = self.room().saturating_sub(longest + GAP.len());
         let (mut label, mut former) = (label, String::new());
         for (name, text) in pairs {
             let (name, text) = (printable(&name).into_owned(), printable(&text).into_owned());
             if room < MIN_TEXT_COLUMNS {
-                self.beside(label, &format!("{name}: {text}"))?;
+                self.beside(label, &if name == former { text } else { format!("{name}: {text}") })?;
             } else {
                 // Several texts of one name stand below it.
                 let shown = if name == former { "" } else { &name };
@@ -106,7 +125,7 @@ impl Page<'_> {
         writeln!(self.out, "{}", format!("{}{lines}", pad(label, LABEL_COLUMNS)).trim_end())
     }
 
-    const fn room(&self) -> usize {
+    pub(in crate::render) const fn room(&self) -> usize {
         self.surface.columns.saturating_sub(LABEL_COLUMNS)
     }
 

@@ -47,7 +47,7 @@ fn is_job(view: &View) -> bool {
 }
 
 /// What a key of the evidence is called.
-pub(super) fn of_key(key: &str) -> String {
+pub(in crate::render) fn of_key(key: &str) -> String {
     let words = match key {
         "age" => "age of its report",
         "age_from" => "its age is from",
