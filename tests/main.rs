@@ -13,6 +13,7 @@ mod commands;
 mod edges;
 mod monitor;
 mod outside;
+mod remembering;
 mod reporter;
 mod snapshot;
 mod support;

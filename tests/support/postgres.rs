@@ -71,6 +71,51 @@ impl Postgres {
         self.run("pg_ctl", &["-w", "-m", "fast", "stop"]);
     }
 
+    /// All of it ends at once, as in a power failure, and comes back.
+    #[track_caller]
+    pub(crate) fn crash(&self) {
+        self.run("pg_ctl", &["-w", "-m", "immediate", "stop"]);
+        self.start();
+    }
+
+    /// Neither the server nor any of those who serve for it does anything until it goes on.
+    #[track_caller]
+    pub(crate) fn hang(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    #[track_caller]
+    pub(crate) fn go_on(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    #[track_caller]
+    fn signal_all(&self, signal: Signal) {
+        let server = self.pid().unwrap();
+        kill_process(server, signal).unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", server.as_raw_nonzero());
+        let children = fs::read_to_string(children).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            let _ = kill_process(child, signal);
+        }
+    }
+
+    /// As `[history] url` has it.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.socket_dir().replace('/', "%2F"))
+    }
+
+    /// What its own client prints: one row a line, columns divided by bars.
+    #[track_caller]
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        let mut client = Command::new("psql");
+        client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres"]);
+        let output = client.args(["-h", self.socket_dir(), "-c", statement]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{statement}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
     pub(crate) fn socket_dir(&self) -> &str {
         self.dir.to_str().unwrap()
     }
@@ -87,8 +132,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
-            let _ = kill_process(pid, Signal::CONT);
+        if self.pid().is_some() {
+            self.signal_all(Signal::CONT);
             let _ = self.command("pg_ctl", &["-w", "-m", "immediate", "stop"]).output();
         }
     }

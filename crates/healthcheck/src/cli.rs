@@ -4,6 +4,8 @@ use crate::commands::ack::Ack;
 use crate::commands::drill::Drill;
 use crate::commands::forget::Forget;
 use crate::commands::incidents::ListIncidents;
+use crate::commands::keeping::{OfHistory, OfUptime};
+use crate::commands::past::{self, Moment};
 use crate::commands::report::Report;
 use crate::commands::retire::Retire;
 use crate::commands::run::Run;
@@ -29,6 +31,9 @@ pub(crate) struct Cli {
     /// Look at the services directly, even where a monitor runs
     #[arg(long)]
     pub(crate) direct: bool,
+    /// Show what was known at an instant: 2026-11-22T10:00:00Z, "2026-11-22 10:00", 10:00, or 3h for so long ago
+    #[arg(long, value_name = "TIME", value_parser = past::moment, conflicts_with_all = ["direct", "sample"])]
+    pub(crate) at: Option<Moment>,
     /// What exit codes mean: 0 to 3 by status, or 0 (healthy, warning) and 1
     #[arg(long, value_enum, default_value_t = ExitCodes::Nagios, value_name = "KIND")]
     pub(crate) exit_code: ExitCodes,
@@ -92,6 +97,10 @@ pub(crate) enum Command {
     Why(Why),
     /// Show what is wrong and what was, from its beginning to its end
     Incidents(ListIncidents),
+    /// Show what happened, of all or of one service; or see to how that is kept
+    History(OfHistory),
+    /// Show for how much of the time everything worked
+    Uptime(OfUptime),
     /// Say that somebody cares for an incident: nobody is reminded of it any more
     Ack(Ack),
     /// Tell nobody of something for a time, or while a command runs; it is judged and recorded all the same

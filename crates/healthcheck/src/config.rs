@@ -13,7 +13,6 @@ mod dead_man;
 mod environment;
 mod fleet;
 mod hidden;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing takes these settings yet"))]
 mod history;
 mod hours;
 mod locate;
@@ -46,7 +45,7 @@ pub(crate) use channels::{
 };
 pub(crate) use dead_man::{DeadManSettings, PingTarget};
 pub(crate) use fleet::FleetSettings;
-pub(crate) use history::HistorySettings;
+pub(crate) use history::{HistorySettings, Record, Store};
 pub(crate) use hours::Hours;
 pub(crate) use locate::{Source, Surroundings};
 pub(crate) use maintenance::{Day, Maintenance};

@@ -1,6 +1,5 @@
 //! What happened, kept for long: in a file of `SQLite`, or in `PostgreSQL` for many machines. It is fed from `state.db`
 //! and never asked by who judges.
-#![expect(dead_code, reason = "its stores and who feeds them are about to use it")]
 
 pub(crate) mod batch;
 pub(crate) mod postgres;
@@ -9,6 +8,7 @@ pub(crate) mod sqlite;
 mod storable;
 #[cfg(test)]
 mod suite;
+pub(crate) mod unusable;
 
 pub(crate) use healthcheck_core::history::retention::{Slice, Stock};
 
@@ -18,7 +18,7 @@ use healthcheck_core::{Cause, Gap, Subject, Transition};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Who writes: what came from one of them is taken in once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,15 +227,6 @@ pub(crate) trait HistoryStore: Send {
     fn remark(&mut self) -> Option<String> {
         None
     }
-}
-
-/// Where history is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Settings {
-    /// In a file.
-    Sqlite { path: PathBuf },
-    /// In the tables of a server.
-    Postgres(postgres::PostgresSettings),
 }
 
 /// Why history could not be read or written; one line, that names the store, what is the matter and the cure.

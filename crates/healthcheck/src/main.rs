@@ -25,6 +25,7 @@ use clap::Parser;
 use clap::error::ErrorKind as Usage;
 use cli::{Cli, Command, Common, ConfigCommand, ExitCodes, Format};
 use commands::config::ShowFormat;
+use commands::past::Moment;
 use commands::retire::Retire;
 use commands::running_monitor::{Directories, RunningMonitor};
 use config::{Config, Surroundings};
@@ -84,7 +85,7 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
     let given = Surroundings::of_this_process(cli.common.config.as_deref(), &variable);
     match &cli.command {
         None => {
-            let picture = snapshot(cli, env, &load(&given)?);
+            let picture = snapshot(cli, env, &load(&given)?)?;
             commands::snapshot::show(&picture, cli.common.format, cli.exit_code, env)
         }
         Some(Command::Monitor) => {
@@ -112,6 +113,8 @@ fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyh
             commands::why::show(&chain, format, env)?;
         }
         Command::Incidents(list) => list.show(monitor, &config.state_dir, env, format)?,
+        Command::History(history) => history.run(monitor, config, env, format)?,
+        Command::Uptime(uptime) => uptime.show(monitor, config, env, format)?,
         Command::Ack(ack) => ack.acknowledge(monitor, env, format)?,
         Command::Silence(silence) => {
             let find = || watched(cli, env, config).1;
@@ -154,11 +157,16 @@ fn load(given: &Surroundings<'_>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// What the monitor sees, where one runs for these directories; else, or if it is wanted so, a look of our own.
-fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> Picture {
+/// What the monitor sees, where one runs for these directories; else, or if it is wanted so, a look of our own; or what
+/// the history tells of another time.
+fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> anyhow::Result<Picture> {
     let (meant, monitor) = watched(cli, env, config);
+    if let Some(Moment(at)) = cli.at {
+        let mut opened = commands::store::open_to_read(config, monitor.as_ref(), None)?;
+        return commands::past::picture(config, &mut opened, at);
+    }
     let seen = monitor.as_ref().and_then(commands::snapshot::of_monitor);
-    seen.unwrap_or_else(|| commands::snapshot::look(config, &meant.dirs, cli.sample))
+    Ok(seen.unwrap_or_else(|| commands::snapshot::look(config, &meant.dirs, cli.sample)))
 }
 
 /// The directories that are meant, and the monitor that watches them and is to be asked.

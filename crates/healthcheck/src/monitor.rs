@@ -7,6 +7,8 @@ pub(crate) mod dead_man;
 mod desk;
 pub(crate) mod drill;
 mod footprints;
+mod gathering;
+mod historian;
 mod learn;
 mod ledger;
 mod operator;
@@ -14,14 +16,17 @@ mod outside;
 mod own;
 mod posts;
 pub(crate) mod published;
+mod remembering;
 mod resources;
 mod runs;
 mod settings;
 mod telling;
 mod voice;
 
+pub(crate) use historian::Keeper;
 pub(crate) use settings::Settings;
 
+use crate::commands::store::record;
 use crate::commands::telling::channels;
 use crate::commands::units::FoundUnits;
 use crate::sources::alarm::Alarm;
@@ -33,10 +38,12 @@ use dead_man::DeadMan;
 use desk::Desk;
 use drill::Drill;
 use footprints::{Footprints, Taken};
+use gathering::Gathering;
 use health_reporter::clock;
 use health_reporter::directory::Environment;
 use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Kind, Now, Resources, State, Subject, Transition};
+use historian::Historian;
 use jiff::Timestamp;
 use ledger::Ledger;
 use outside::{News, Outside};
@@ -76,6 +83,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     let ended = LocalSet::new().block_on(&runtime, async {
         let mut monitor = Monitor::begin(settings, env, store, (state, alerts))?;
         monitor.open_control(env);
+        monitor.begin_history();
         monitor.first_look();
         monitor.begin_dead_man();
         let why = monitor.go_on(load).await;
@@ -104,6 +112,8 @@ struct Monitor {
     ledger: Ledger,
     voice: Voice<Stdout>,
     own: Own,
+    gathering: Gathering,
+    historian: Option<Historian>,
     outside: Outside,
     units: FoundUnits,
     units_problem: Option<String>,
@@ -125,7 +135,7 @@ struct Inputs {
     taken: mpsc::Receiver<Taken>,
     delivered: mpsc::UnboundedReceiver<Delivered>,
     numbers: mpsc::Receiver<Numbers>,
-    _measuring: Option<Measuring>,
+    measuring: Option<Measuring>,
     asked: mpsc::Receiver<Asked>,
     asking: Option<mpsc::Sender<Asked>>,
     kernel: Option<Kernel>,
@@ -172,7 +182,7 @@ impl Inputs {
             taken,
             delivered,
             numbers,
-            _measuring: measuring.ok(),
+            measuring: measuring.ok(),
             asked,
             asking: Some(asking),
             kernel: Kernel::open(Path::new("/dev/kmsg"))
@@ -185,6 +195,11 @@ impl Inputs {
             reload: Notify::new(),
         })
     }
+}
+
+/// What no other run of a monitor on this machine is called.
+fn run_name() -> String {
+    format!("{}-{}", Timestamp::now().as_nanosecond(), std::process::id())
 }
 
 impl Monitor {
@@ -208,6 +223,8 @@ impl Monitor {
             boot_id: clock::boot_id().map(Into::into),
             voice: Voice::to(std::io::stdout()),
             ledger: Ledger::of(store),
+            gathering: Gathering::of(run_name(), record(&settings.config.history)),
+            historian: None,
             units: FoundUnits::default(),
             units_problem: None,
             resources: None,
@@ -257,6 +274,7 @@ impl Monitor {
         self.settle();
         self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         self.own.ready();
+        self.hand_over_all();
         self.tell_own_health();
         let more = json!({
             "pid": std::process::id(),
@@ -275,7 +293,8 @@ impl Monitor {
             self.own.beat();
             self.judge_due();
             self.settle();
-            if let Err(error) = self.inputs.alarm.set(self.next_boottime()) {
+            let next = self.next_boottime();
+            if let Err(error) = self.inputs.alarm.set(next) {
                 self.last_error = Some(format!("the alarm cannot be set: {error}"));
             }
             match self.next().await {
@@ -325,13 +344,14 @@ impl Monitor {
     }
 
     /// When the loop has something to do, whatever happens until then.
-    fn next_boottime(&self) -> Option<Duration> {
+    fn next_boottime(&mut self) -> Option<Duration> {
         let each = [
             self.state.next_deadline(),
             self.alerts.next_deadline(),
             self.desk.next_boottime(),
             self.ledger.next_boottime(),
             self.voice.again(clock::boottime()),
+            self.gathering.next_boottime(clock::boottime()),
             Some(self.pulse_at),
         ];
         each.into_iter().flatten().min()
@@ -366,8 +386,11 @@ impl Monitor {
                 kernel.catch_up();
             }
             self.look_at_everything();
+            self.measure_processes();
+            self.hand_over_all();
             self.tell_own_health();
         }
+        self.hand_over_due(now.boottime);
         if self.alerts.next_deadline().is_some_and(|at| at <= now.boottime) {
             self.is_plan_due = true;
             self.look_at_channels();
@@ -416,6 +439,7 @@ impl Monitor {
         self.alerts.stop(Timestamp::now());
         self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         drop(self.inputs.published.take());
+        self.end_history();
         self.dead_man.stop();
         self.own.stop(why);
         self.voice.say("stopped", Timestamp::now(), json!({ "reason": why }));

@@ -56,6 +56,8 @@ pub(crate) enum Source {
     Direct,
     /// A monitor that runs.
     Monitor { pid: u32 },
+    /// Nobody, now: it is out of the history.
+    History,
 }
 
 /// How services are run on this machine.
@@ -97,20 +99,21 @@ impl Source {
         match self {
             Self::Direct => "direct",
             Self::Monitor { .. } => "monitor",
+            Self::History => "history",
         }
     }
 
     /// Where no monitor runs, what one left behind is shown.
     const fn of_kept(self) -> &'static str {
         match self {
-            Self::Direct => "state.db",
+            Self::Direct | Self::History => "state.db",
             Self::Monitor { .. } => "monitor",
         }
     }
 
     pub(crate) const fn monitor_pid(self) -> Option<u32> {
         match self {
-            Self::Direct => None,
+            Self::Direct | Self::History => None,
             Self::Monitor { pid } => Some(pid),
         }
     }

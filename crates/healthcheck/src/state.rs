@@ -119,6 +119,13 @@ impl Store {
         self.keep(Durability::PowerFailure, |connection| rows::amend(connection, id, transition))
     }
 
+    /// The name of the database that transitions are numbered in, and the last number that was given; nothing where they
+    /// are not kept.
+    pub(crate) fn numbering(&self) -> Option<(String, i64)> {
+        let Keeping::InDatabase(connection) = &self.keeping else { return None };
+        Some((rows::database(connection).ok()??, rows::last_transition(connection).ok()?))
+    }
+
     /// The last transitions of a subject with their ids, the newest first.
     pub(crate) fn last_transitions(
         &self,
@@ -143,7 +150,7 @@ impl Store {
         self.read(|connection| alerts::notices_of(connection, subject, alerts::LOOKED_AT_MEANWHILE, limit))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
+    #[cfg(test)]
     /// The last gaps, the newest first.
     pub(crate) fn last_gaps(&self, limit: usize) -> Result<Vec<Gap>, StoreError> {
         self.read(|connection| rows::last_gaps(connection, limit))

@@ -1,5 +1,4 @@
 //! `healthcheck history`: what changed, of all or of one with everything that is known of it.
-#![expect(dead_code, reason = "the command line is about to lead here")]
 
 mod fold;
 #[cfg(test)]

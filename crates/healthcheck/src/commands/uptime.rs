@@ -1,5 +1,4 @@
 //! `healthcheck uptime`: for how much of the time everything worked.
-#![expect(dead_code, reason = "the command line is about to lead here")]
 
 use super::remembered::{Remembered, since};
 use super::show::{Shape, show};

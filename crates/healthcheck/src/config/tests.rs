@@ -72,12 +72,12 @@ fn what_is_shown_is_accepted_again_and_means_the_same() {
 #[test]
 fn each_part_that_is_not_used_yet_gives_one_warning() {
     let config = load_text(EXAMPLE);
-    let unused = ["[history]", "[fleet]"];
+    let unused = ["[fleet]"];
     assert_eq!(
         config.warnings,
         unused.map(|section| format!("{section} is checked but not used yet by this version"))
     );
-    let used = "[alerts]\ncooldown = \"1s\"\n[services.a]\ninterval = \"9s\"\n[channels]\n[[maintenance]]\nhours = \"01:00-02:00\"";
+    let used = "[alerts]\ncooldown = \"1s\"\n[services.a]\ninterval = \"9s\"\n[channels]\n[history]\n[[maintenance]]\nhours = \"01:00-02:00\"";
     assert_eq!(load_text(used).warnings, Vec::<String>::new());
 }
 

@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// A section leaves this list, and its warning goes, when its part exists.
-const SECTIONS: [&str; 2] = ["history", "fleet"];
+const SECTIONS: [&str; 1] = ["fleet"];
 
 pub(super) fn warnings(written: &Table) -> Vec<String> {
     let unused = SECTIONS.iter().filter(|section| written.contains_key(**section));

@@ -48,8 +48,7 @@ impl PostgresSettings {
 /// The URL may have a password in it.
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = f.debug_struct("PostgresSettings").field("password_file", &self.password_file).finish();
-        shown
+        f.debug_struct("PostgresSettings").field("password_file", &self.password_file).finish()
     }
 }
 

@@ -78,6 +78,7 @@ impl Spool {
         }
     }
 
+    #[cfg(test)]
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         let unread = self.files.iter().map(|file| file.bytes).sum::<u64>() > self.read_bytes;

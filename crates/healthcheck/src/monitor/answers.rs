@@ -32,6 +32,8 @@ impl Monitor {
             Question::Drill => self.drill(),
             Question::Drilled => Answer::Drill(Box::new(self.drill.report())),
             Question::Retire => return self.retire(asked.reply),
+            Question::Remember if asked.may_change => return self.remember_all(asked.reply),
+            Question::Remember => Answer::refused("what happened just now is written within a minute"),
             Question::Reload => {
                 self.inputs.reload.notify_one();
                 Answer::Done
@@ -40,6 +42,17 @@ impl Monitor {
         // Ten thousand services take their time to be written down. Whoever asked may have gone, and looks for himself
         // where no thread is left to answer him.
         drop(threads::begin(move || asked.reply.send(answer.line())));
+    }
+
+    /// The answer comes when everything is taken in.
+    fn remember_all(&mut self, reply: oneshot::Sender<String>) {
+        let (done, outcome) = oneshot::channel();
+        self.flush_history(done);
+        spawn_local(async move {
+            let problem = outcome.await.unwrap_or_else(|_| Some("no history is written".to_owned()));
+            let answer = problem.map_or(Answer::Done, Answer::refused);
+            let _ = reply.send(answer.line());
+        });
     }
 
     /// The answer comes from the thread that speaks with the server.
@@ -122,6 +135,7 @@ impl Monitor {
         if self.dead_man.is_there() {
             own.tell("dead_man", self.dead_man.problem().as_deref(), self.dead_man.how());
         }
+        self.tell_health_of_history();
         own.tell("stdout", self.voice.problem().as_deref(), "read");
         if self.settings.bus.is_some() {
             own.tell("systemd", self.units_problem.as_deref(), "followed");

@@ -61,6 +61,8 @@ pub(crate) enum Question {
     Drilled,
     /// To take the dead-man's message back.
     Retire,
+    /// To write down in the history what has happened until now.
+    Remember,
 }
 
 /// What it answers.
@@ -107,6 +109,7 @@ impl Question {
     pub(crate) const fn changes(&self) -> bool {
         match self {
             Self::Snapshot | Self::Why { .. } | Self::Drilled | Self::Incidents | Self::Silences => false,
+            Self::Remember => false,
             Self::Forget { .. } | Self::Reload | Self::Drill | Self::Retire => true,
             Self::Acknowledge { .. } | Self::Silence { .. } | Self::Unsilence { .. } => true,
         }

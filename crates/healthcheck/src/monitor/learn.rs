@@ -11,6 +11,7 @@ use health_reporter::{ServiceName, clock};
 use healthcheck_core::{
     Cause, Facts, FileSystem, Kind, Observation, ProcessSight, ServiceFacts, State, Subject, Transition, step,
 };
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -22,6 +23,7 @@ impl Monitor {
         let subject = observation.subject.clone();
         let is_beat = matches!(&observation.outcome, Ok(Facts::Service(_)));
         let (now, before) = (self.now(), self.state.process(&subject));
+        let seen = self.see(&observation, now.wall);
         let state = std::mem::take(&mut self.state);
         let (state, transitions) = step(state, observation, &now, &self.settings.policy);
         self.state = state;
@@ -32,6 +34,8 @@ impl Monitor {
         if is_another_run {
             self.find_unit_of(&subject);
         }
+        self.note_turns(&transitions);
+        self.remember(&subject, seen, now.wall);
         self.news.extend(transitions);
         if self.news.len() >= PORTION {
             self.settle();
@@ -172,6 +176,7 @@ impl Monitor {
     pub(super) fn measure(&mut self, numbers: Numbers) {
         let seen: BTreeSet<Subject> = numbers.observations.iter().map(|it| it.subject.clone()).collect();
         self.resources = Some(numbers.resources);
+        self.remember_costs(numbers.costs);
         numbers.observations.into_iter().for_each(|observation| self.observe(observation));
         let gone: Vec<Subject> =
             self.state.subjects(Kind::Resource).filter(|it| !seen.contains(it)).cloned().collect();
@@ -179,6 +184,7 @@ impl Monitor {
             let now = self.now();
             let transitions = self.state.forget_gone(|subject| gone.contains(subject), &now);
             self.news.extend(transitions);
+            gone.iter().for_each(|subject| self.gathering.forget(subject, now.wall));
             gone.into_iter().for_each(|subject| self.ledger.touch(subject, now.boottime));
         }
     }
@@ -188,6 +194,7 @@ impl Monitor {
         self.runs.forget(subject);
         let was_known = self.state.forget(subject);
         if was_known {
+            self.gathering.forget(subject, Timestamp::now());
             self.ledger.touch(subject.clone(), clock::boottime());
             let at = self.now().wall;
             self.alerts.forgot(subject, at);
@@ -241,6 +248,7 @@ impl Monitor {
         self.settle();
         if let Some(kept) = self.ledger.amended(&self.state, &subject, clock::boottime()) {
             self.note_again(&kept.transition);
+            kept.id.into_iter().for_each(|id| self.gathering.amend(id));
             self.voice.evidence(self.now().wall, kept.id, &kept.transition);
         }
     }
@@ -322,6 +330,7 @@ impl Monitor {
         info!("the configuration was read again: {}", settings.config.source);
         let former = std::mem::replace(&mut self.settings, settings);
         self.reopen_channels(&former);
+        self.reopen_history(&former);
         if former.dirs != self.settings.dirs {
             self.desk = super::Desk::watching(
                 &self.settings.dirs,

@@ -1,5 +1,6 @@
 //! What is to be kept: a transition is kept before it is told, everything else soon.
 
+use super::gathering::Ledgered;
 use crate::state::{Effects, Store, StoreError};
 use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Gap, State, Subject, Transition};
@@ -25,6 +26,8 @@ pub(super) struct Ledger {
     /// Transitions of which more may become known, with their number.
     open: BTreeMap<Subject, Open>,
     problem: Option<String>,
+    /// Up to which number transitions are kept, and where.
+    ledgered: Ledgered,
 }
 
 struct Open {
@@ -40,8 +43,10 @@ pub(super) struct Kept {
 }
 
 impl Ledger {
-    pub(super) const fn of(store: Store) -> Self {
+    pub(super) fn of(store: Store) -> Self {
+        let ledgered = ledgered(&store);
         Self {
+            ledgered,
             store,
             dirty: BTreeSet::new(),
             save_at_boottime: None,
@@ -54,6 +59,11 @@ impl Ledger {
 
     pub(super) const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Up to which number transitions are kept, and in which database.
+    pub(super) fn ledgered(&self) -> Ledgered {
+        self.ledgered.clone()
     }
 
     /// Something of a subject changed that is to be kept soon.
@@ -144,6 +154,7 @@ impl Ledger {
             Ok(ids) => {
                 alerts.kept();
                 self.gap = None;
+                self.note_ledgered(&ids);
                 self.dirty.retain(|subject| !subjects.contains(subject));
                 if self.problem.take().is_some() {
                     info!("state.db is written again");
@@ -153,6 +164,16 @@ impl Ledger {
             Err(error) => {
                 self.fail(&error.to_string(), boottime);
                 None
+            }
+        }
+    }
+
+    fn note_ledgered(&mut self, ids: &[i64]) {
+        if let Some(last) = ids.last() {
+            // Numbers that go back are those of another database.
+            match *last > self.ledgered.last {
+                true => self.ledgered.last = *last,
+                false => self.ledgered = ledgered(&self.store),
             }
         }
     }
@@ -188,6 +209,11 @@ impl Ledger {
         }
         Some(kept)
     }
+}
+
+fn ledgered(store: &Store) -> Ledgered {
+    let (state, last) = store.numbering().unwrap_or_default();
+    Ledgered { state, last }
 }
 
 /// A database that was begun anew is told everything first. What no decision was made of may be lost with the power.

@@ -1,9 +1,12 @@
-//! The machine's own numbers, again and again, on a thread of their own: a disk may take its time.
+//! The machine's own numbers, and what processes take, again and again, on a thread of their own: a disk may take its
+//! time.
 
 use crate::sources::machine::Machine;
-use healthcheck_core::{Observation, Resources};
+use crate::sources::processes::Processes;
+use healthcheck_core::{Observation, ProcessFacts, ProcessSight, Resources, Subject};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -16,32 +19,62 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub(super) struct Numbers {
     pub(super) resources: Resources,
     pub(super) observations: Vec<Observation>,
+    /// What the processes take that were asked for.
+    pub(super) costs: Vec<(Subject, ProcessFacts)>,
+}
+
+/// A process whose cost is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    pub(super) subject: Subject,
+    pub(super) pid: u32,
+    pub(super) start_ticks: u64,
 }
 
 /// Looks until it is dropped.
 #[derive(Debug)]
 pub(super) struct Measuring {
+    watched: Arc<Mutex<Vec<Watched>>>,
     _until_dropped: Sender<()>,
 }
 
 impl Measuring {
     pub(super) fn start(numbers: mpsc::Sender<Numbers>) -> io::Result<Self> {
         let (_until_dropped, is_over) = channel();
-        Builder::new().name("resources".to_owned()).spawn(move || measure(&numbers, &is_over))?;
-        Ok(Self { _until_dropped })
+        let watched = Arc::default();
+        let wanted = Arc::clone(&watched);
+        Builder::new().name("resources".to_owned()).spawn(move || measure(&numbers, &wanted, &is_over))?;
+        Ok(Self { watched, _until_dropped })
+    }
+
+    /// Asks for the cost of these processes, with the next look and once.
+    pub(super) fn watch(&self, watched: Vec<Watched>) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
     }
 }
 
-fn measure(numbers: &mpsc::Sender<Numbers>, is_over: &Receiver<()>) {
-    let mut machine = Machine::at("/");
+fn measure(numbers: &mpsc::Sender<Numbers>, wanted: &Mutex<Vec<Watched>>, is_over: &Receiver<()>) {
+    let (mut machine, processes) = (Machine::at("/"), Processes::at("/proc"));
     loop {
         let seen = machine.look();
         let observations = seen.observations();
-        if numbers.blocking_send(Numbers { resources: seen.resources, observations }).is_err() {
+        let wanted = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        let costs = wanted.into_iter().filter_map(|it| Some((cost(&it, &processes)?, it.subject)));
+        let costs = costs.map(|(cost, subject)| (subject, cost)).collect();
+        if numbers.blocking_send(Numbers { resources: seen.resources, observations, costs }).is_err() {
             return;
         }
         if is_over.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
             return;
         }
+    }
+}
+
+fn cost(watched: &Watched, processes: &Processes) -> Option<ProcessFacts> {
+    match processes.look(u64::from(watched.pid)) {
+        ProcessSight::Seen(seen) if seen.start_ticks == watched.start_ticks && !seen.state.has_ended() => {
+            Some(seen)
+        }
+        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The processes that the reports name: who lives, and what each run is made of.
 
 use super::footprints::{Footprints, Taken};
+use super::resources::Watched;
 use crate::sources::deaths::Deaths;
 use crate::sources::footprint::Footprint;
 use crate::sources::processes::Processes;
@@ -151,6 +152,16 @@ impl Runs {
         let ticks = self.of_subject.get(subject).map_or(0, |run| run.seen.start_ticks);
         let age = now.boottime.saturating_sub(Duration::from_millis(ticks.saturating_mul(10)));
         now.wall.checked_sub(age).unwrap_or(now.wall)
+    }
+
+    /// The processes that are known: of whom, which, and when it started.
+    pub(super) fn processes(&self) -> Vec<Watched> {
+        let watched = |(subject, run): (&Subject, &Run)| Watched {
+            subject: subject.clone(),
+            pid: run.pid,
+            start_ticks: run.seen.start_ticks,
+        };
+        self.of_subject.iter().map(watched).collect()
     }
 
     pub(super) fn problem(&self) -> Option<&str> {

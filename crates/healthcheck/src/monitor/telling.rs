@@ -18,6 +18,7 @@ impl Monitor {
     pub(super) fn tell_people(&mut self, news: Vec<Transition>) {
         let notices = self.decide(&news);
         let boottime = clock::boottime();
+        let (before, is_news) = (self.ledger.ledgered(), !news.is_empty());
         for kept in self.ledger.keep(&self.state, &mut self.alerts, news, boottime) {
             self.voice.transition(kept.id, &kept.transition);
             self.look_up_end_of(&kept.transition);
@@ -25,6 +26,9 @@ impl Monitor {
         notices.iter().for_each(|notice| self.voice.notice(notice));
         for (notice, attempt) in self.alerts.take_due() {
             self.posts.send(notice, attempt);
+        }
+        if is_news {
+            self.hand_over(&before);
         }
     }
 

@@ -89,7 +89,6 @@ impl Reader {
     }
 
     /// The transitions of all subjects after an id, the oldest first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn transitions_after(
         &self,
         id: i64,
@@ -99,19 +98,16 @@ impl Reader {
     }
 
     /// One transition, as it is known by now; none where it is kept no more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn transition(&self, id: i64) -> Result<Option<Transition>, ReadError> {
         Ok(rows::transition_by_id(&self.connection, id)?)
     }
 
     /// The gaps after an id, the oldest first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn gaps_after(&self, id: i64, limit: usize) -> Result<Vec<(i64, Gap)>, ReadError> {
         Ok(rows::gaps_after(&self.connection, id, limit)?)
     }
 
     /// The name that this database has for itself: in another one, the same ids are those of something else.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn database(&self) -> Result<String, ReadError> {
         rows::database(&self.connection)?.ok_or_else(|| {
             ReadError(
@@ -127,8 +123,8 @@ impl Reader {
         Ok(acts::acts(&self.connection, limit)?)
     }
 
+    #[cfg(test)]
     /// The last gaps, the newest first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the history reads it"))]
     pub(crate) fn last_gaps(&self, limit: usize) -> Result<Vec<Gap>, ReadError> {
         Ok(rows::last_gaps(&self.connection, limit)?)
     }

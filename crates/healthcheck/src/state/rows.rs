@@ -4,7 +4,7 @@ use super::{Effects, acts, alerts, retention};
 use healthcheck_core::alerts::Alerts;
 use healthcheck_core::{Gap, Head, NewerState, Record, State, Subject, Transition};
 use jiff::Timestamp;
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::Serialize;
 use serde::de::value::{Error as NoWord, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -39,13 +39,15 @@ const AFTER: &str = "SELECT id, at, kind, name, from_status, to_status, cause, s
 const ONE: &str = "SELECT id, at, kind, name, from_status, to_status, cause, since,
      is_healed_by_supervisor, is_flapping, message, reasons, evidence
      FROM transitions WHERE id = ?1";
+const LAST_NUMBER: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'transitions'";
 const LAST_GAPS: &str = "SELECT begun, ended, reason FROM gaps ORDER BY id DESC LIMIT ?1";
 const GAPS_AFTER: &str = "SELECT begun, ended, reason, id FROM gaps WHERE id > ?1 ORDER BY id LIMIT ?2";
 /// Databases of the first versions have none.
 const DATABASE: &str = "SELECT value FROM meta WHERE key = 'database'";
 
 const WRITING: [&str; 7] = [PUT_HEAD, PUT_RECORD, FORGET, FORGET_ALL, PUT_TRANSITION, AMEND, PUT_GAP];
-const READING: [&str; 8] = [HEAD, RECORDS, LAST_OF_SUBJECT, AFTER, ONE, LAST_GAPS, GAPS_AFTER, DATABASE];
+const READING: [&str; 9] =
+    [HEAD, RECORDS, LAST_OF_SUBJECT, AFTER, ONE, LAST_NUMBER, LAST_GAPS, GAPS_AFTER, DATABASE];
 
 /// Whether the tables are such that each statement means something.
 pub(super) fn check_statements(connection: &Connection) -> rusqlite::Result<()> {
@@ -211,6 +213,12 @@ pub(super) fn last_transitions(
     rows(connection, LAST_OF_SUBJECT, of_subject, transition)
 }
 
+/// The last number that was given to a transition, also if it is not kept any more.
+pub(super) fn last_transition(connection: &Connection) -> rusqlite::Result<i64> {
+    let last = connection.prepare_cached(LAST_NUMBER)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0))
+}
+
 pub(super) fn transitions_after(
     connection: &Connection,
     id: i64,
@@ -219,6 +227,7 @@ pub(super) fn transitions_after(
     rows(connection, AFTER, params![id, bounded(limit)], transition)
 }
 
+#[cfg(test)]
 pub(super) fn last_gaps(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Gap>> {
     rows(connection, LAST_GAPS, [bounded(limit)], gap)
 }

@@ -219,7 +219,7 @@ async fn known(on: &Connected, portion: &Portion, host: &str) -> Result<Fold, Fa
         match standing(&row, subject) {
             Ok((standing, run)) => fold.know(subject.clone(), standing, run),
             Err(error) => {
-                warn!("history: what is known of {subject} cannot be read, and is written anew: {error}")
+                warn!("history: what is known of {subject} cannot be read, and is written anew: {error}");
             }
         }
     }

@@ -73,7 +73,7 @@ pub(in crate::render) fn of_key(key: &str) -> String {
 /// Whose look it was.
 pub(super) fn of_source(chain: &Chain) -> String {
     match chain.source {
-        Source::Direct => "as a direct look has it".to_owned(),
+        Source::Direct | Source::History => "as a direct look has it".to_owned(),
         Source::Monitor { pid } => format!("as the monitor (pid {pid}) has it"),
     }
 }

@@ -1,0 +1,89 @@
+//! Where history is kept, by configuration; who reads it, and what answers where it cannot be read.
+
+use super::kept::Kept;
+use super::running_monitor::RunningMonitor;
+use crate::config::{Config, HistorySettings, Record as Configured, Store as Place};
+use crate::history::postgres::{PostgresSettings, PostgresStore};
+use crate::history::sqlite::Sqlite;
+use crate::history::unusable::Unusable;
+use crate::history::{HistoryStore, Record};
+use crate::monitor::Keeper;
+use crate::monitor::control::Question;
+use crate::sources::machine;
+use crate::state::Store;
+use healthcheck_core::history::retention::Limits;
+use jiff::SignedDuration;
+use tracing::debug;
+
+/// A history that can be asked.
+pub(crate) struct Opened {
+    pub(crate) store: Box<dyn HistoryStore>,
+    /// The machine that is meant.
+    pub(crate) host: String,
+    /// Why it is not the history that answers, where that is so.
+    pub(crate) remark: Option<String>,
+}
+
+/// How the monitor keeps it.
+pub(crate) fn keeper(config: &Config) -> Keeper {
+    let settings = &config.history;
+    Keeper { store: open(config, true), name: settings.store.to_string(), limits: limits(settings) }
+}
+
+/// How long and how much of it.
+pub(crate) fn limits(settings: &HistorySettings) -> Limits {
+    let retention = SignedDuration::try_from(settings.retention).unwrap_or(SignedDuration::MAX);
+    Limits::new(retention, Some(settings.max_size.0))
+}
+
+pub(crate) const fn record(settings: &HistorySettings) -> Record {
+    match settings.record {
+        Configured::Changes => Record::Changes,
+        Configured::Heartbeats => Record::Heartbeats,
+    }
+}
+
+/// The history alone, to be read, or also to be cleaned up.
+pub(crate) fn open(config: &Config, writes: bool) -> Box<dyn HistoryStore> {
+    match config.history.store.file(&config.state_dir) {
+        Some(file) if writes => Box::new(Sqlite::to_write(file)),
+        Some(file) => Box::new(Sqlite::to_read(file)),
+        None => postgres(&config.history),
+    }
+}
+
+fn postgres(settings: &HistorySettings) -> Box<dyn HistoryStore> {
+    let Place::Postgres(url) = &settings.store else { return Box::new(Unusable::new("it is no server")) };
+    let made = PostgresStore::new(&PostgresSettings::new(url.expose(), settings.password_file.clone()));
+    made.map_or_else(
+        |error| Box::new(Unusable::new(error.to_string())) as Box<dyn HistoryStore>,
+        |store| Box::new(store),
+    )
+}
+
+/// The history as it is by now; where it cannot be read, what `state.db` tells of it.
+///
+/// # Errors
+///
+/// Neither can be read.
+pub(crate) fn open_to_read(
+    config: &Config,
+    monitor: Option<&RunningMonitor>,
+    host: Option<String>,
+) -> anyhow::Result<Opened> {
+    if let Some(monitor) = monitor
+        && let Err(error) = monitor.ask(&Question::Remember)
+    {
+        debug!("what happened within the last minute may not be written yet: {error}");
+    }
+    let own = machine::host_name();
+    let (mut store, host) = (open(config, false), host.unwrap_or_else(|| own.clone()));
+    let Err(error) = store.hosts() else { return Ok(Opened { store, host, remark: None }) };
+    if host != own {
+        return Err(error.into());
+    }
+    let kept = Store::read_only(&config.state_dir).ok().and_then(|reader| Kept::of(&reader, own).ok());
+    let Some(kept) = kept else { return Err(error.into()) };
+    let remark = format!("{error}; this is what state.db tells of it");
+    Ok(Opened { store: Box::new(kept), host, remark: Some(remark) })
+}
