@@ -215,3 +215,24 @@ fn a_thing_of_another_kind_is_asked_for_with_it() {
     let mut past = Remembered::of(&mut fake, "deimos", now()).unwrap();
     assert_eq!(asked(Some("x"), 1).timeline("probe site", &mut past).unwrap().subject, site);
 }
+
+#[test]
+fn it_is_asked_for_with_a_time_and_a_limit() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: History,
+    }
+    let parse = |words: &[&str]| {
+        let line = <Line as clap::Parser>::try_parse_from([&["history"], words].concat())?;
+        Ok::<_, clap::Error>((
+            line.asked.name,
+            line.asked.since.map(|since| since.as_secs()),
+            line.asked.limit,
+        ))
+    };
+    assert_eq!(parse(&[]).unwrap(), (None, None, 100));
+    let all = parse(&["camera", "--since", "30d", "--limit", "5"]).unwrap();
+    assert_eq!(all, (Some("camera".to_owned()), Some(30 * 86_400), 5));
+    assert!(parse(&["--limit", "0"]).is_err() && parse(&["--since", "0s"]).is_err());
+}

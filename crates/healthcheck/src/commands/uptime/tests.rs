@@ -93,3 +93,18 @@ fn of_a_machine_that_is_not_known_nothing_was_observed() {
     assert_eq!(page.observed_until, None);
     assert!(page.rows.iter().all(|row| row.course.availability(page.periods[2]).coverage() == Some(0.0)));
 }
+
+#[test]
+fn it_is_asked_for_with_a_time() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: Uptime,
+    }
+    let line = <Line as clap::Parser>::try_parse_from(["uptime", "camera", "--since", "90d"]).unwrap();
+    assert_eq!(
+        (line.asked.name.as_deref(), line.asked.since.map(|it| it.as_secs())),
+        (Some("camera"), Some(90 * 86_400))
+    );
+    assert!(<Line as clap::Parser>::try_parse_from(["uptime", "--since", "90"]).is_err());
+}

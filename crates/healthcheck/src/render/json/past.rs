@@ -2,7 +2,7 @@
 
 use super::{SCHEMA_VERSION, Word};
 use crate::render::history::{Change, Changes, Entry, Number, Said, Timeline};
-use crate::render::uptime::{Row, Uptime, in_hours};
+use crate::render::uptime::{Row, Uptime};
 use healthcheck_core::history::trend::Trend;
 use healthcheck_core::history::{Course, Window};
 use healthcheck_core::{Evidence, Transition};
@@ -34,8 +34,8 @@ struct SubjectUptime<'a> {
 /// For how long it was how in a window.
 #[derive(Debug, Serialize)]
 struct Share {
-    /// How long the window is, as in `30 d`.
-    window: String,
+    /// How long the window is.
+    window_s: f64,
     from: Timestamp,
     to: Timestamp,
     up_s: f64,
@@ -84,7 +84,7 @@ impl Share {
         let (all, outages) = (course.availability(window), course.outages(window));
         let bounds = all.bounds();
         Self {
-            window: in_hours(window),
+            window_s: window.length().as_secs_f64(),
             from: window.from,
             to: window.to,
             up_s: all.up.as_secs_f64(),
