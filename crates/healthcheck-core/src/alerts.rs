@@ -16,6 +16,7 @@ mod mute;
 mod notice;
 mod operate;
 mod plan;
+mod replay;
 mod rules;
 mod trouble;
 mod words;
@@ -28,6 +29,7 @@ pub use incident::{Acknowledgement, Incident, Member};
 pub use mute::{Decided, Held, Hours, MaintenanceWindow, Route, Silence};
 pub use notice::{Item, Notice, NoticeReason};
 pub use operate::{ChannelView, NoSuchIncident};
+pub use replay::{Fate, Hearing, Replayed, Step, Story, replay};
 pub use rules::{ChannelRules, Rules};
 pub use trouble::Trouble;
 
@@ -168,10 +170,14 @@ impl Alerts {
     }
 
     /// The monitor goes on; when the last one stopped, where it was asked to.
-    pub fn start(&mut self, now: &Now) -> Option<Timestamp> {
+    pub fn start(&mut self) -> Option<Timestamp> {
         self.dirty.head = true;
-        self.record(now.wall, Deed::Started { boottime: now.boottime });
         self.head.stopped.take()
+    }
+
+    /// The monitor has looked at everything once.
+    pub fn started(&mut self, now: &Now) {
+        self.record(now.wall, Deed::Started { boottime: now.boottime });
     }
 
     /// The machine is back; every channel is told when the grace is over.

@@ -165,9 +165,17 @@ fn tell_healer(transition: &mut Transition, down: Option<(&Verdict, &Fallen)>, m
     }
 }
 
+/// What is said of what is known no more.
+const GONE: &str = "it is no longer there";
+
+/// Whether nothing is known of a subject after a transition.
+pub(crate) fn is_gone(transition: &Transition) -> bool {
+    (transition.to, transition.cause, &*transition.message) == (Status::Unknown, Cause::NotObserved, GONE)
+}
+
 /// Nobody can look any more at what was bad.
 pub(crate) fn gone(subject: &Subject, record: &Record, now: &Now) -> Transition {
-    let finding = Finding::new(Status::Unknown, Cause::NotObserved, "it is no longer there")
+    let finding = Finding::new(Status::Unknown, Cause::NotObserved, GONE)
         .because("it is no longer there, so nobody looks at it");
     let verdict = finding.into_verdict(None, now);
     let is_flapping = record.is_flapping(now);

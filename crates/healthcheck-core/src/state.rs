@@ -4,7 +4,7 @@ use crate::fallen::Fallen;
 use crate::memory::{Memory, Room};
 use crate::recent::Recent;
 use crate::sleeps::Sleeps;
-use crate::{Gap, GapReason, Kind, Now, ProbeKind, Run, Subject, Transition, Verdict, judge};
+use crate::{Evidence, Gap, GapReason, Kind, Now, ProbeKind, Run, Subject, Transition, Verdict, judge};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -330,6 +330,29 @@ impl State {
     /// Each subject with its record, in order.
     pub(crate) fn into_records(self) -> impl Iterator<Item = (Subject, Record)> {
         self.subjects.into_iter().map(|(subject, record)| (subject, *record))
+    }
+
+    /// Holds the verdict of a transition, as who judged held it; what services say they depend on is as in `known`.
+    pub(crate) fn show(&mut self, transition: &Transition, known: &Self, now: &Now) {
+        self.enter_boot_of(now);
+        let former = self.take(&transition.subject);
+        if judge::is_gone(transition) {
+            return;
+        }
+        let mut changes = former.map(|former| former.changes).unwrap_or_default();
+        changes.push(now.awake());
+        let memory = known.record(&transition.subject).map(|record| record.memory.clone());
+        let verdict = Verdict {
+            status: transition.to,
+            cause: transition.cause,
+            message: transition.message.clone(),
+            reasons: Vec::new(),
+            evidence: Evidence::default(),
+            since: transition.since,
+        };
+        let memory = memory.unwrap_or_default();
+        let record = Record { memory, verdict, due_boottime: None, changes, fallen: None };
+        self.keep(transition.subject.clone(), record);
     }
 
     pub(crate) fn take(&mut self, subject: &Subject) -> Option<Record> {

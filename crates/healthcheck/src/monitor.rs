@@ -271,6 +271,8 @@ impl Monitor {
         self.look_for_the_known();
         self.plan();
         self.agree();
+        let now = self.now();
+        self.alerts.started(&now);
         self.settle();
         self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         self.own.ready();

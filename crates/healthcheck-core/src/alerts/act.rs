@@ -22,7 +22,7 @@ pub struct Act {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum Deed {
-    /// The monitor began.
+    /// The monitor began, and has looked at everything once.
     Started {
         /// So long after the machine did.
         boottime: Duration,

@@ -54,6 +54,12 @@ impl Alerts {
         id
     }
 
+    /// Mutes under a number that was given before.
+    pub(super) fn mute(&mut self, silence: Silence) {
+        self.plan_at_once();
+        self.silences.insert(silence.id, silence);
+    }
+
     /// Ends a silence; it is returned if there was one.
     pub fn unsilence(&mut self, id: u64, at: Timestamp) -> Option<Silence> {
         let silence = self.drop_silence(id)?;

@@ -5,11 +5,11 @@ use crate::store::Store;
 use health_reporter::read::{Dialect, ReportFile};
 use health_reporter::{Check, HealthReport, State as Life, Status};
 use healthcheck_core::alerts::{
-    Alerts, ChannelRules, Held, Notice, Outcome, Reboot, Route, Rules, Silence, World,
+    Alerts, ChannelRules, Deed, Held, Notice, Outcome, Reboot, Route, Rules, Silence, Step, World,
 };
 use healthcheck_core::{
-    CommandEnd, CommandFacts, Facts, Kind, Now, Observation, Policy, ProbeFacts, ProcessCost, ProcessFacts,
-    ProcessSight, ProcessState, ServiceFacts, ServicePolicy, State, Subject, Transition, step,
+    CommandEnd, CommandFacts, Facts, Gap, GapReason, Kind, Now, Observation, Policy, ProbeFacts, ProcessCost,
+    ProcessFacts, ProcessSight, ProcessState, ServiceFacts, ServicePolicy, State, Subject, Transition, step,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -60,6 +60,10 @@ pub(crate) struct Host {
     pub(crate) problem: Option<String>,
     /// It plans each second, as if there were no deadlines.
     pub(crate) is_restless: bool,
+    /// What happened, as it is kept.
+    pub(crate) story: Vec<Step>,
+    /// What of it is not kept yet.
+    unkept: Vec<Transition>,
 }
 
 impl Host {
@@ -89,6 +93,8 @@ impl Host {
             watch: None,
             problem: None,
             is_restless: false,
+            story: Vec::new(),
+            unkept: Vec::new(),
         }
     }
 
@@ -276,10 +282,23 @@ impl Host {
 
     /// The monitor is killed, and another one goes on with what it kept.
     pub(crate) fn kill(&mut self) {
+        self.begins_again(None);
+    }
+
+    fn begins_again(&mut self, reboot: Option<Reboot>) {
         (self.kills, self.killed_in) = (self.kills + 1, None);
         self.flying.clear();
+        self.unkept.clear();
         self.alerts = self.store.alerts();
-        self.state = self.store.state.clone().resume(&self.now()).0;
+        let (state, gap) = self.store.state.clone().resume(&self.now());
+        self.state = state;
+        let gap = reboot.as_ref().map_or(gap, |reboot| {
+            Some(Gap { from: reboot.down, to: self.now().wall, reason: GapReason::Boot })
+        });
+        self.story.extend(gap.map(Step::Gap));
+        if let Some(reboot) = reboot {
+            self.alerts.rebooted(reboot, &self.rules);
+        }
         self.truth.clone_from(&self.store.truth);
         let names: Vec<String> = self.files.keys().chain(self.policy.services.keys()).cloned().collect();
         let mut news = Vec::new();
@@ -291,7 +310,9 @@ impl Host {
         self.with_world(|alerts, world| {
             news.iter().for_each(|transition| alerts.note(transition, world));
             alerts.agree(world);
+            alerts.started(world.now);
         });
+        self.unkept = news;
         self.turn(&[]);
     }
 
@@ -306,6 +327,7 @@ impl Host {
     pub(crate) fn turn(&mut self, news: &[Transition]) {
         if !news.is_empty() {
             self.last_news = news.to_vec();
+            self.unkept = news.to_vec();
         }
         self.with_world(|alerts, world| news.iter().for_each(|transition| alerts.note(transition, world)));
         if self.dies() {
@@ -333,6 +355,13 @@ impl Host {
     }
 
     fn keep(&mut self) {
+        let is_start =
+            |step: &Step| matches!(step, Step::Act(act) if matches!(act.deed, Deed::Started { .. }));
+        let acts = self.alerts.changes().acts.into_iter().map(|act| Step::Act(act.clone()));
+        let (starts, acts): (Vec<Step>, Vec<Step>) = acts.partition(is_start);
+        let news = std::mem::take(&mut self.unkept);
+        let together = (!news.is_empty()).then_some(Step::Together(news));
+        self.story.extend(acts.into_iter().chain(together).chain(starts));
         self.store.keep(&self.alerts.changes(), &self.state);
         self.store.truth.clone_from(&self.truth);
         self.alerts.kept();
@@ -409,11 +438,9 @@ impl Host {
             facts.process = ProcessSight::Gone;
         }
         let up = self.now().wall - SignedDuration::from_secs(5);
-        self.alerts = self.store.alerts();
-        let reboot = Reboot { down, up, was_clean };
-        self.alerts.rebooted(reboot, &self.rules);
-        self.keep();
-        self.kill();
+        self.begins_again(Some(Reboot { down, up, was_clean }));
+        // What happens next happens later.
+        self.t += Duration::from_millis(1);
     }
 
     pub(crate) fn silence(&mut self, pattern: &str, seconds: f64) -> u64 {

@@ -14,6 +14,7 @@ mod mutes;
 mod problems;
 #[path = "../simulator/random.rs"]
 mod random;
+mod replays;
 mod script;
 mod server;
 mod simulator;

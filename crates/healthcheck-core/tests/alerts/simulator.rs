@@ -48,7 +48,11 @@ fn a_restart_changes_nothing() {
 }
 
 /// How many events there were in so many worlds in which nothing breaks.
-fn search(count: u64, world: impl Fn(u64) -> Script, broken: impl Fn(&Script) -> Option<String>) -> usize {
+pub(crate) fn search(
+    count: u64,
+    world: impl Fn(u64) -> Script,
+    broken: impl Fn(&Script) -> Option<String>,
+) -> usize {
     let first = number("FIRST_SEED").unwrap_or(0);
     let mut events = 0;
     for seed in first..first + count {
@@ -148,7 +152,7 @@ fn day(script: &Script) -> (Host, Option<String>) {
     (host, problem)
 }
 
-fn run(script: &Script, change: impl FnOnce(&mut Host)) -> (Host, Option<String>) {
+pub(crate) fn run(script: &Script, change: impl FnOnce(&mut Host)) -> (Host, Option<String>) {
     let mut host = script.host();
     change(&mut host);
     let began = host.t;

@@ -42,9 +42,9 @@ impl Monitor {
 
     /// The monitor begins after a time in which nobody looked; it may be that the machine was away.
     pub(super) fn note_start(&mut self, gap: Option<&Gap>) {
-        let now = self.now();
-        let stopped = self.alerts.start(&now);
+        let stopped = self.alerts.start();
         let Some(gap) = gap else { return };
+        let now = self.now();
         self.ledger.note_gap(gap.clone(), now.boottime);
         if gap.reason == GapReason::Boot {
             let up = now.wall.checked_sub(now.boottime).unwrap_or(now.wall).max(gap.from);

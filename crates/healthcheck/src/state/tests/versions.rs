@@ -76,7 +76,7 @@ fn the_third_version_is_read() {
     let dir = tempfile::tempdir().unwrap();
     if !Path::new(GOLDEN_3).exists() {
         let mut monitor = Monitor::start(dir.path());
-        monitor.alerts.start(&monitor.now);
+        monitor.alerts.started(&monitor.now);
         tell_everything(&mut monitor);
         drop(monitor);
         fs::copy(database(dir.path()), GOLDEN_3).unwrap();
