@@ -14,3 +14,4 @@ mod operating;
 mod pace;
 mod phone;
 mod reboot;
+mod replay;

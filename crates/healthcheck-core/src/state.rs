@@ -106,6 +106,12 @@ impl State {
         }
     }
 
+    /// The last instant at which anything is known to have been looked at, wall time.
+    #[must_use]
+    pub const fn last_look(&self) -> Timestamp {
+        self.wall
+    }
+
     /// What is known of a subject, to be kept.
     #[must_use]
     pub fn record(&self, subject: &Subject) -> Option<&Record> {

@@ -6,6 +6,7 @@ use crate::commands::forget::Forget;
 use crate::commands::incidents::ListIncidents;
 use crate::commands::keeping::{OfHistory, OfUptime};
 use crate::commands::past::{self, Moment};
+use crate::commands::replay::Replay;
 use crate::commands::report::Report;
 use crate::commands::retire::Retire;
 use crate::commands::run::Run;
@@ -109,6 +110,8 @@ pub(crate) enum Command {
     Silences,
     /// End a silence: what is still bad then is told
     Unsilence(Unsilence),
+    /// Tell what other alert settings, those of --config, would have sent, beside what was sent
+    Replay(Replay),
     /// Let the monitor drop what it knows of a service, which then is no longer expected to report
     Forget(Forget),
     /// Prove each channel with a notice of nothing, and tell how long it took

@@ -14,6 +14,7 @@ pub(crate) mod looks;
 mod operator;
 pub(crate) mod past;
 mod remembered;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod retire;
 pub(crate) mod run;

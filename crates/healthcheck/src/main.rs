@@ -115,6 +115,7 @@ fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyh
         Command::Incidents(list) => list.show(monitor, &config.state_dir, env, format)?,
         Command::History(history) => history.run(monitor, config, env, format)?,
         Command::Uptime(uptime) => uptime.show(monitor, config, env, format)?,
+        Command::Replay(replay) => replay.show(monitor, config, env, format)?,
         Command::Ack(ack) => ack.acknowledge(monitor, env, format)?,
         Command::Silence(silence) => {
             let find = || watched(cli, env, config).1;

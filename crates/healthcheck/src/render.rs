@@ -16,6 +16,7 @@ pub(crate) mod nagios;
 mod passed_on;
 mod plug_in;
 pub(crate) mod prometheus;
+pub(crate) mod replay;
 #[cfg(test)]
 mod samples;
 pub(crate) mod silences;

@@ -5,11 +5,13 @@ mod incidents;
 mod looks;
 mod machine;
 mod past;
+mod replay;
 
 use super::Picture;
 use super::history::{Changes, Timeline};
 use super::incidents::Incidents;
 use super::issues::issues;
+use super::replay::Comparison;
 use super::silences::Silences;
 use super::uptime::Uptime;
 use super::why::Chain;
@@ -39,6 +41,16 @@ pub(crate) fn write_chain(chain: &Chain, for_people: bool, out: &mut dyn Write) 
 /// Writes in the same way what is wrong and what was.
 pub(crate) fn write_incidents(list: &Incidents, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
     write_object(&incidents::IncidentList::of(list), for_people, out)
+}
+
+/// Writes in the same way what other alert settings would have sent.
+pub(crate) fn write_replay(
+    comparison: &Comparison,
+    lists_all: bool,
+    for_people: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_object(&replay::Document::of(comparison, lists_all), for_people, out)
 }
 
 /// Writes in the same way what is muted.

@@ -265,13 +265,18 @@ pub(super) fn notices_of(
     looked_at: usize,
     limit: usize,
 ) -> rusqlite::Result<Vec<Outgoing>> {
-    if !has_tables(connection) {
-        return Ok(Vec::new());
-    }
-    let mut notices = rows::rows(connection, LAST_NOTICES, [bounded(looked_at)], outgoing)?;
+    let mut notices = last_notices(connection, looked_at)?;
     notices.retain(|it| it.notice.items.iter().any(|item| item.subject == *subject));
     notices.truncate(limit);
     Ok(notices)
+}
+
+/// The last notices, the newest first.
+pub(super) fn last_notices(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Outgoing>> {
+    if !has_tables(connection) {
+        return Ok(Vec::new());
+    }
+    rows::rows(connection, LAST_NOTICES, [bounded(limit)], outgoing)
 }
 
 /// The silences, in the order in which they were asked for.

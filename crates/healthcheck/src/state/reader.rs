@@ -83,6 +83,11 @@ impl Reader {
         Ok(alerts::notices_of(&self.connection, subject, alerts::LOOKED_AT, limit)?)
     }
 
+    /// The last notices, and what became of them, the newest first.
+    pub(crate) fn notices(&self, limit: usize) -> Result<Vec<Outgoing>, ReadError> {
+        Ok(alerts::last_notices(&self.connection, limit)?)
+    }
+
     /// The silences, in the order in which they were asked for.
     pub(crate) fn silences(&self) -> Result<Vec<Silence>, ReadError> {
         Ok(alerts::silences(&self.connection)?)
@@ -118,7 +123,6 @@ impl Reader {
     }
 
     /// What was done that is no transition, each with the id of the last transition that was kept before it; in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the replay reads it"))]
     pub(crate) fn acts(&self, limit: usize) -> Result<Vec<(i64, Act)>, ReadError> {
         Ok(acts::acts(&self.connection, limit)?)
     }

@@ -1,6 +1,7 @@
 //! What becomes of each incident: who was told of it, and why somebody was not.
 
-use crate::alerts::{Alerts, Held, Incident, Notice, NoticeReason};
+use crate::alerts::{Alerts, Held, Incident, Notice, NoticeReason, Told};
+use health_reporter::Status;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,11 @@ impl Fate {
     pub fn told(&self) -> Option<Timestamp> {
         self.heard.values().filter_map(|hearing| hearing.told).min()
     }
+}
+
+/// What keeps a channel from being told of a subject.
+fn why_not(told: &Told) -> Option<&Held> {
+    told.decision.as_ref().map(|decided| &decided.held).filter(|held| **held != Held::Told)
 }
 
 /// All of them, by number.
@@ -66,12 +72,15 @@ impl Fates {
                 continue;
             }
             let bad = incident.members.iter().filter(|member| member.recovered.is_none());
-            let decided = bad.filter_map(|member| desk.told.get(&member.subject)?.decision.as_ref());
-            let held = decided.map(|decided| &decided.held).find(|held| **held != Held::Told);
-            if let Some(held) = held
-                && fate.heard.get(name).is_none_or(|hearing| hearing.held.as_ref() != Some(held))
+            let mut told = bad.filter_map(|member| desk.told.get(&member.subject));
+            let hearing = fate.heard.entry(name.clone()).or_default();
+            if told.clone().any(|told| told.status != Status::Healthy) {
+                // It was told of another one before, and never that it was over.
+                (hearing.told, hearing.held) = (Some(incident.opened), None);
+            } else if let Some(held) = told.find_map(|told| why_not(told))
+                && hearing.held.as_ref() != Some(held)
             {
-                fate.heard.entry(name.clone()).or_default().held = Some(held.clone());
+                hearing.held = Some(held.clone());
             }
         }
     }
