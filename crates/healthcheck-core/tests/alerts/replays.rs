@@ -323,3 +323,40 @@ fn other_dependencies_name_another_cause() {
     let rules = Rules { channels: [("nobody".to_owned(), host_alone)].into(), ..hasty() };
     assert_eq!(replay(&story_of(&host), &policy, &rules, until_now(&host)).notices, []);
 }
+
+/// However much happened before, what is told from then on is the same.
+#[test]
+fn a_story_is_shortened_to_what_still_counts() {
+    let mut host = Host::running(&[("camera", &[]), ("core", &[]), ("wall", &[])]);
+    host.rules =
+        Rules { cooldown: Duration::from_secs(600), reminder: Duration::from_secs(3_600), ..hasty() };
+    for _ in 0..20 {
+        for name in ["camera", "core"] {
+            host.errs(name);
+            host.pass(2_000.0);
+            host.heals(name);
+            host.pass(1_000.0);
+        }
+    }
+    host.errs("wall");
+    host.silence("core", 5.0 * 86_400.0);
+    host.pass(3_600.0);
+    let begins = host.now().wall;
+    host.pass(2.0 * 86_400.0);
+    let from = host.now().wall;
+    host.errs("core");
+    host.errs("camera");
+    host.pass(7_200.0);
+    host.heals("wall");
+    host.pass(60.0);
+    let window = Window { from, to: host.now().wall };
+    let whole = story_of(&host);
+    let short = whole.clone().shortened(begins);
+    assert!(whole.steps.len() > 80 && short.steps.len() < 10, "{}", short.steps.len());
+    let lines = |story: &Story| -> Vec<(Timestamp, String)> {
+        let told = replay(story, &host.policy, &host.rules, window).notices;
+        told.iter().map(|notice| (notice.at, line(notice))).collect()
+    };
+    assert_eq!(lines(&short), lines(&whole));
+    assert_eq!(lines(&whole).len(), 3, "{:#?}", lines(&whole));
+}

@@ -28,6 +28,9 @@ const MAX_NOTICES: usize = 20_000;
 /// What is seen within so much time of each other the monitor keeps together.
 const TOGETHER: Duration = Duration::from_millis(2);
 
+/// Waits of this length are known when the window begins; of what was before, only how it ended.
+const WARM_UP: SignedDuration = SignedDuration::from_hours(48);
+
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// How far to go back, as in 30d; what happened is kept for 60d
@@ -66,9 +69,10 @@ impl Replay {
         let to = if is_watched { at } else { at.min(story.known.last_look()) };
         let window = Window { from: from.min(to), to };
         let (policy, rules) = (snapshot::policy(config, false), telling::rules(config));
-        let replayed = live_again(&story, &policy, &rules, window);
         let kept = reader.notices(MAX_NOTICES)?;
         let remarks = remarks(&story, &kept, window);
+        let story = story.shortened(window.from.saturating_sub(WARM_UP)?);
+        let replayed = live_again(&story, &policy, &rules, window);
         let is_sent = |it: &Outgoing| it.state == OutgoingState::Accepted;
         let sent = kept.into_iter().rev().filter(is_sent).map(Sent::of).collect();
         let comparison = compare::compare(sent, replayed, window, &rules.zone);

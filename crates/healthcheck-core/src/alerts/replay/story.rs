@@ -1,9 +1,9 @@
 //! What happened, brought into the order in which it did.
 
 use crate::alerts::{Act, Deed};
-use crate::{Gap, GapReason, State, Transition};
+use crate::{Gap, GapReason, State, Subject, Transition};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Where it is not known when somebody had looked at everything, he has after so much time.
@@ -45,6 +45,31 @@ impl Step {
     }
 }
 
+impl Step {
+    /// What of it still counts where these subjects changed later.
+    fn that_counts(self, later: &mut BTreeSet<Subject>) -> Option<Self> {
+        match self {
+            Self::Together(mut seen) => {
+                seen.reverse();
+                seen.retain(|transition| later.insert(transition.subject.clone()));
+                seen.reverse();
+                (!seen.is_empty()).then_some(Self::Together(seen))
+            }
+            Self::Act(act) => {
+                let is_wish = matches!(
+                    act.deed,
+                    Deed::Silenced(_)
+                        | Deed::Unsilenced { .. }
+                        | Deed::Acknowledged { .. }
+                        | Deed::Forgotten { .. }
+                );
+                is_wish.then_some(Self::Act(act))
+            }
+            Self::Gap(_) => None,
+        }
+    }
+}
+
 impl Story {
     /// Brings together what was kept apart, each in its own order: transitions with their numbers, what was done with
     /// the number of the last transition before it, and gaps. Transitions that are less than `together` apart were
@@ -75,6 +100,20 @@ impl Story {
             weaving.put(&mut steps, step, first_look_until);
         }
         Self { steps, known }
+    }
+
+    /// The same story with only what still counts of the time before an instant: the last word on each subject, and what
+    /// operators asked for.
+    #[must_use]
+    pub fn shortened(mut self, until: Timestamp) -> Self {
+        let first = self.steps.iter().position(|step| step.at() >= until).unwrap_or(self.steps.len());
+        let told = self.steps.split_off(first);
+        let mut subjects = BTreeSet::new();
+        let mut kept: Vec<Step> =
+            self.steps.into_iter().rev().filter_map(|it| it.that_counts(&mut subjects)).collect();
+        kept.reverse();
+        kept.extend(told);
+        Self { steps: kept, known: self.known }
     }
 
     /// How long the machine had been up when the story begins, where that is known.
