@@ -1,5 +1,6 @@
 //! What every store does alike, whatever it keeps its tables in. A rule that is told here is told once.
 
+pub(crate) mod costs;
 mod keeping;
 mod numbers;
 mod runs;

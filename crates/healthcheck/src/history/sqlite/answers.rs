@@ -13,7 +13,7 @@ const STATUSES: &str = "SELECT host, kind, service_name, status, cause, message,
      last_heartbeat FROM system_status";
 const SUBJECTS: &str = "SELECT host, kind, service_name, before_id, before_at, before_status, before_cause
      FROM system_subjects";
-const MARKS: &str = "SELECT begun_at, status, cause
+pub(super) const MARKS: &str = "SELECT begun_at, status, cause
      FROM system_status_history INDEXED BY system_status_history_opens
      WHERE opens AND service_name = ?1 AND kind = ?2 AND host = ?3 AND id > ?4 ORDER BY id DESC";
 const MAINTENANCE: &str = "SELECT begun, ended FROM system_maintenance

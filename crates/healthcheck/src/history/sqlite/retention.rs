@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 const DAY_S: i64 = 86_400;
-const RUNS_BY_DAY: &str = "SELECT substr(heartbeat_timestamp, 1, 10), count(*)
+pub(super) const RUNS_BY_DAY: &str = "SELECT substr(heartbeat_timestamp, 1, 10), count(*)
      FROM system_status_history INDEXED BY system_status_history_of_service GROUP BY 1";
 const GAPS_BY_DAY: &str = "SELECT substr(ended, 1, 10), count(*) FROM
      (SELECT ended FROM system_gaps UNION ALL SELECT ended FROM system_maintenance) GROUP BY 1";

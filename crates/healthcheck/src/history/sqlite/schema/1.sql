@@ -76,9 +76,9 @@ CREATE TABLE system_status_history (
     is_healed_by_supervisor INTEGER
 );
 CREATE INDEX system_status_history_of_service ON system_status_history (service_name, heartbeat_timestamp DESC);
--- How long who was how is asked of this one alone, however many heartbeats there are.
+-- How long who was how is asked of this one alone, however many heartbeats there are: all that is asked for is in it.
 CREATE INDEX system_status_history_opens
-    ON system_status_history (service_name, kind, host, id, begun_at, status, cause) WHERE opens;
+    ON system_status_history (service_name, kind, host, id, begun_at, status, cause, opens) WHERE opens;
 
 -- Time in which nobody looked.
 CREATE TABLE system_gaps (
