@@ -6,7 +6,7 @@ use crate::history::{Host, Judged, Selection, Series, StatusRow, storable};
 use healthcheck_core::history::{Bin, Mark, Resolution, Window};
 use healthcheck_core::{Gap, Subject};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Statement, params};
 
 const MACHINES: &str = "SELECT name, last_seen FROM machines ORDER BY name";
 const STATUSES: &str = "SELECT host, kind, service_name, status, cause, message, current_task, changed_at,
@@ -18,6 +18,7 @@ pub(super) const MARKS: &str = "SELECT begun_at, status, cause
      WHERE opens AND service_name = ?1 AND kind = ?2 AND host = ?3 AND id > ?4 ORDER BY id DESC";
 const MAINTENANCE: &str = "SELECT begun, ended FROM system_maintenance
      WHERE service_name = ?1 AND kind = ?2 AND host = ?3 AND ended > ?4 AND begun < ?5";
+const HAS_MAINTENANCE: &str = "SELECT EXISTS (SELECT 1 FROM system_maintenance)";
 const GAPS: &str = "SELECT begun, ended, reason FROM system_gaps
      WHERE host = ?1 AND ended > ?2 AND begun < ?3 ORDER BY begun, id";
 const SERIES: &str = "SELECT host, kind, service_name, system_series.id, metric
@@ -92,11 +93,14 @@ pub(super) fn judged(
             before,
         })
     })?;
+    let has_maintenance = number(connection, HAS_MAINTENANCE)? > 0;
+    let mut statement = connection.prepare_cached(MARKS)?;
     let mut judged = Vec::with_capacity(known.len());
     for known in known {
-        let marks = marks(connection, &known, window)?;
+        let marks = marks(&mut statement, &known, window)?;
         if !marks.is_empty() {
-            let maintenance = maintenance(connection, &known, window)?;
+            let maintenance =
+                if has_maintenance { maintenance(connection, &known, window)? } else { Vec::new() };
             judged.push(Judged { host: known.host, subject: known.subject, marks, maintenance });
         }
     }
@@ -105,9 +109,8 @@ pub(super) fn judged(
 }
 
 /// From the last one back to what was in force at the beginning of the window.
-fn marks(connection: &Connection, known: &Known, window: Window) -> rusqlite::Result<Vec<Mark>> {
+fn marks(statement: &mut Statement<'_>, known: &Known, window: Window) -> rusqlite::Result<Vec<Mark>> {
     let (from, to) = (Stamp::of(window.from), Stamp::of(window.to));
-    let mut statement = connection.prepare_cached(MARKS)?;
     let key = params![&*known.subject.name, known.subject.kind.as_str(), known.host, known.before_id];
     let mut rows = statement.query(key)?;
     let mut marks = Vec::new();
