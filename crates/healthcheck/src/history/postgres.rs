@@ -48,7 +48,7 @@ impl PostgresSettings {
 /// The URL may have a password in it.
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresSettings").field("password_file", &self.password_file).finish()
+        f.debug_struct("PostgresSettings").field("password_file", &self.password_file).finish_non_exhaustive()
     }
 }
 

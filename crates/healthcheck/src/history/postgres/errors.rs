@@ -39,6 +39,11 @@ impl Failure {
         matches!(self, Self::Server(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
     }
 
+    /// Whether what is wanted is no longer there.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
+    }
+
     pub(super) fn told_of(self, server: &str) -> HistoryError {
         let why = match self {
             Self::Elsewhere => return HistoryError::elsewhere(),
@@ -159,7 +164,7 @@ fn cure(code: &SqlState) -> &'static str {
         (SqlState::INDEX_CORRUPTED, "see its log, and REINDEX"),
         (
             SqlState::UNDEFINED_TABLE,
-            "a table of the history was dropped: restore a backup, or drop all of them",
+            "if that stays so, a table of the history was dropped: restore a backup, or drop all of them",
         ),
         (
             SqlState::UNDEFINED_COLUMN,

@@ -76,16 +76,23 @@ pub(super) async fn provide(on: &mut Connected, mut wanted: BTreeSet<Month>) -> 
         return Ok(());
     }
     on.months = there(on).await?;
-    if wanted.is_subset(&on.months) {
-        return Ok(());
+    // One by one: what took too long is not begun anew by the next attempt.
+    for month in wanted {
+        if !on.months.contains(&month) {
+            make(on, month).await?;
+        }
     }
-    // Another monitor may make the same ones: whoever comes second sees them.
+    Ok(())
+}
+
+/// Another monitor may make the same one: whoever comes second sees it.
+async fn make(on: &mut Connected, month: Month) -> Result<(), Failure> {
     on.run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     on.months = there(on).await?;
-    for month in wanted.difference(&on.months) {
+    if !on.months.contains(&month) {
         on.run(&month.making()).await?;
     }
     on.run("COMMIT").await?;
-    on.months.extend(wanted);
+    on.months.insert(month);
     Ok(())
 }

@@ -22,9 +22,10 @@ const STATUSES: &str =
     "SELECT host, kind, service_name, status, cause, message, current_task, changed_at, last_heartbeat
      FROM system_status WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
      AND ($3::text IS NULL OR service_name = $3)";
-/// Of everyone: the last one that was told of the time before the window, and those in it. Where a clock was set back,
+/// Of one subject: the last one that was told of the time before the window, and those in it. Where a clock was set back,
 /// what was told last counts.
-const MARKS: &str = "SELECT s.host, s.kind, s.service_name, m.begun_at, m.status, m.cause, m.id
+pub(super) const MARKS_OF_ONE: &str =
+    "SELECT s.host, s.kind, s.service_name, m.begun_at, m.status, m.cause, m.id
      FROM system_subjects s CROSS JOIN LATERAL (
          (SELECT begun_at, status, cause, id FROM system_status_history h
           WHERE h.opens AND h.service_name = s.service_name AND h.host = s.host AND h.kind = s.kind
@@ -36,8 +37,23 @@ const MARKS: &str = "SELECT s.host, s.kind, s.service_name, m.begun_at, m.status
          UNION ALL
          SELECT s.dropped_at, s.dropped_status, s.dropped_cause, s.dropped_id WHERE s.dropped_at < $5
      ) m
+     WHERE ($1::text IS NULL OR s.host = $1) AND s.kind = $2 AND s.service_name = $3";
+/// The same of everyone: what is in the window is looked for once.
+pub(super) const MARKS_OF_ALL: &str = "SELECT s.host, s.kind, s.service_name, m.begun_at, m.status, m.cause, m.id
+     FROM system_subjects s CROSS JOIN LATERAL (
+         SELECT begun_at, status, cause, id FROM system_status_history h
+         WHERE h.opens AND h.service_name = s.service_name AND h.host = s.host AND h.kind = s.kind
+             AND h.begun_at <= $4 ORDER BY h.id DESC LIMIT 1
+     ) m
      WHERE ($1::text IS NULL OR s.host = $1) AND ($2::text IS NULL OR s.kind = $2)
-         AND ($3::text IS NULL OR s.service_name = $3)";
+         AND ($3::text IS NULL OR s.service_name = $3)
+     UNION ALL
+     SELECT host, kind, service_name, begun_at, status, cause, id FROM system_status_history
+     WHERE opens AND begun_at > $4 AND begun_at < $5 AND heartbeat_timestamp > $4
+         AND ($1::text IS NULL OR host = $1)
+     UNION ALL
+     SELECT host, kind, service_name, dropped_at, dropped_status, dropped_cause, dropped_id FROM system_subjects
+     WHERE dropped_at < $5 AND ($1::text IS NULL OR host = $1)";
 const MAINTENANCE: &str = "SELECT host, kind, service_name, begun, ended FROM system_maintenance
      WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
          AND ($3::text IS NULL OR service_name = $3) AND begun < $5 AND ended > $4
@@ -148,11 +164,12 @@ pub(super) async fn judged(
 ) -> Result<Vec<Judged>, Failure> {
     let of = found_again(of);
     let (from, to) = words::bounds(window);
-    on.prepare(&[MARKS, MAINTENANCE]).await?;
+    let marks = if of.subject.is_some() { MARKS_OF_ONE } else { MARKS_OF_ALL };
+    on.prepare(&[marks, MAINTENANCE]).await?;
     let asked = Asked::of(&of);
     let mut given = asked.given().to_vec();
     given.extend([&from as &(dyn ToSql + Sync), &to]);
-    let (marks, maintenance) = tokio::try_join!(on.rows(MARKS, &given), on.rows(MAINTENANCE, &given))?;
+    let (marks, maintenance) = tokio::try_join!(on.rows(marks, &given), on.rows(MAINTENANCE, &given))?;
     let mut all: BTreeMap<(String, Subject), Gathered> = BTreeMap::new();
     for (of, id, mark) in readable(&marks, mark) {
         all.entry(of).or_default().marks.push((id, mark));

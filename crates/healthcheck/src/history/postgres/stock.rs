@@ -36,6 +36,18 @@ const DROP_GAPS: &str = "DELETE FROM system_gaps WHERE ctid = ANY (ARRAY(
 const DROP_MAINTENANCE: &str = "DELETE FROM system_maintenance WHERE ctid = ANY (ARRAY(
      SELECT ctid FROM system_maintenance WHERE ended >= $1 AND ended < $2 LIMIT $3))";
 
+/// Who writes numbers holds the table until they are there as well.
+const DROP_SERIES: &str = "BEGIN; SET LOCAL lock_timeout = '100ms';
+     LOCK TABLE system_series IN SHARE ROW EXCLUSIVE MODE;
+     DELETE FROM system_series WHERE NOT EXISTS (SELECT FROM system_numbers WHERE series = id);
+     COMMIT";
+/// Of whom nothing is left, and nothing is in force.
+const DROP_SUBJECTS: &str = "DELETE FROM system_subjects AS s WHERE s.dropped_cause = 'not_observed'
+     AND NOT EXISTS (SELECT FROM system_status t
+         WHERE t.service_name = s.service_name AND t.host = s.host AND t.kind = s.kind)
+     AND NOT EXISTS (SELECT FROM system_status_history h
+         WHERE h.opens AND h.service_name = s.service_name AND h.host = s.host AND h.kind = s.kind);";
+
 /// A table up to this is counted; of a larger one it is enough to know what the server last saw.
 const COUNTED_PAGES: i64 = 4_096;
 /// Nobody who reads or writes waits longer behind us.
@@ -111,7 +123,11 @@ pub(super) async fn prune(
             let (resolution, at_most) = (words::seconds(resolution), i64::from(at_most));
             let Window { from, to } = slice.window;
             let rows = delete(on, DROP_NUMBERS, &[&resolution, &from, &to, &at_most]).await?;
-            Ok(Pruned { rows, is_done: rows < at_most.unsigned_abs() })
+            let is_done = rows < at_most.unsigned_abs();
+            if is_done && slice.of == Kept::Days {
+                drop_series(on).await?;
+            }
+            Ok(Pruned { rows, is_done })
         }
     }
 }
@@ -123,6 +139,14 @@ async fn delete(
 ) -> Result<u64, Failure> {
     on.prepare(&[sql]).await?;
     on.execute(sql, given).await
+}
+
+/// Those without a number; if somebody writes just now, another time will do.
+async fn drop_series(on: &Connected) -> Result<(), Failure> {
+    match on.run(DROP_SERIES).await {
+        Err(failure) if failure.is_locked() => on.run("ROLLBACK").await,
+        outcome => outcome,
+    }
 }
 
 async fn drop_gaps(on: &mut Connected, window: Window, at_most: u32) -> Result<Pruned, Failure> {
@@ -158,6 +182,8 @@ async fn drop_patiently(on: &mut Connected, month: Month, limit: Duration) -> Re
                 attempt += 1;
                 tokio::time::sleep(PAUSE).await;
             }
+            // Another monitor was faster.
+            Err(failure) if failure.is_gone() => return on.run("ROLLBACK").await.map(|()| 0),
             outcome => return outcome,
         }
     }
@@ -167,10 +193,10 @@ async fn drop_patiently(on: &mut Connected, month: Month, limit: Duration) -> Re
 async fn drop_month(on: &Connected, month: Month, limit: Duration) -> Result<u64, Failure> {
     let is_over = month.window().to <= Timestamp::now();
     // A month that others write to stays, without its rows: its parent need not be changed then.
-    let (parent, last) = if is_over {
-        ("LOCK TABLE ONLY system_status_history IN ACCESS EXCLUSIVE MODE;", "DROP TABLE")
+    let (parent, last, others) = if is_over {
+        ("LOCK TABLE ONLY system_status_history IN ACCESS EXCLUSIVE MODE;", "DROP TABLE", DROP_SUBJECTS)
     } else {
-        ("", "TRUNCATE TABLE")
+        ("", "TRUNCATE TABLE", "")
     };
     on.run(&format!(
         "BEGIN; {LOCK_LIMIT}; SET LOCAL statement_timeout = {}; {parent}
@@ -186,7 +212,7 @@ async fn drop_month(on: &Connected, month: Month, limit: Duration) -> Result<u64
              FROM {month} WHERE opens ORDER BY service_name DESC, host DESC, kind DESC, id DESC) AS last
          WHERE s.service_name = last.service_name AND s.host = last.host AND s.kind = last.kind
              AND (s.dropped_id IS NULL OR s.dropped_id < last.id);
-         {last} {month}; COMMIT"
+         {last} {month}; {others} COMMIT"
     ))
     .await?;
     Ok(words::count(rows))
