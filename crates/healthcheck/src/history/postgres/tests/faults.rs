@@ -317,8 +317,9 @@ fn f18_a_full_disk_of_the_server_loses_and_doubles_nothing() {
     feeder.insist(&portion);
     feeder.feed();
     feeder.assert_exact(&server);
-    drop(server);
-    drop(disk);
+    let Server { postgres, dir, .. } = server;
+    drop((postgres, disk));
+    drop(dir);
 }
 
 /// What a monitor says at its first start: a long time ago, and now.
