@@ -3,7 +3,6 @@
 use super::{Worker, until_read};
 use crate::support::postgres::Postgres;
 use crate::support::{Machine, Monitor, eventually};
-use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -83,8 +82,7 @@ fn every_heartbeat_is_there_after_each_way_of_being_away() {
     load.postgres.sql("ALTER SYSTEM SET default_transaction_read_only = on");
     load.postgres.sql("SELECT pg_reload_conf()");
     load.beats_for(Duration::from_secs(2));
-    load.postgres
-        .sql("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only");
+    load.postgres.sql("ALTER SYSTEM RESET default_transaction_read_only");
     load.postgres.sql("SELECT pg_reload_conf()");
     load.beat();
     load.all_is_there("after it was read-only");
@@ -130,7 +128,7 @@ fn f18_the_end_of_the_database_that_keeps_the_history_is_told_and_remembered() {
     postgres.start();
     monitor.transition("factory-db", "healthy", "self_reported");
     monitor.stop();
-    let story = "SELECT status, cause FROM system_status_history WHERE service_name = 'factory-db' AND opens ORDER BY id";
+    let story = "SELECT status, cause FROM system_status_history WHERE service_name = 'factory-db' AND opens \
+                 AND status <> 'unknown' ORDER BY id";
     assert_eq!(postgres.sql(story), "healthy|self_reported\nerror|probe_failed\nhealthy|self_reported");
-    let _: Value = json!(null);
 }

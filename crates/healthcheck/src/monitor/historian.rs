@@ -133,7 +133,7 @@ impl Historian {
         waiting.is_over = true;
         self.inbox.bell.notify_one();
         drop(self.inbox.ended.wait_timeout_while(waiting, STOPS_WITHIN, |it| !it.has_ended));
-        self.inbox.put_away();
+        drop(self.inbox.put_away());
     }
 }
 
