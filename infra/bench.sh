@@ -42,3 +42,4 @@ echo "| system calls of a heartbeat in memory | $(calls_each heartbeat write 100
 python3 infra/bench/processes.py "$target/release"
 python3 infra/bench/monitor.py "$target/release"
 python3 infra/bench/telling.py "$target/release"
+python3 infra/bench/history.py "$target/release"

@@ -65,6 +65,14 @@ impl Course {
         self.spans(window).into_iter().collect()
     }
 
+    /// What of a window is left from the first word on it: before that there was nothing to observe. All of it where
+    /// there never was a word.
+    #[must_use]
+    pub fn known(&self, window: Window) -> Window {
+        let first = self.marks.first().map_or(window.from, |(at, _)| *at);
+        Window { from: first.clamp(window.from, window.to), to: window.to }
+    }
+
     /// The window in `cells` parts of the same length, to the nanosecond, and for how long it was how in each of them.
     #[must_use]
     pub fn bar(&self, window: Window, cells: usize) -> Vec<Availability> {

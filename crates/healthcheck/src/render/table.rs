@@ -7,7 +7,7 @@ mod rows;
 mod tests;
 
 use super::text::{fit, pad, printable, width, wrapped};
-use super::{Picture, headline};
+use super::{Picture, Source, headline};
 use flow::Item;
 use health_reporter::Status;
 use healthcheck_core::{SubjectView, wording};
@@ -55,6 +55,9 @@ impl Table<'_> {
         let mut left = format!("healthcheck  {}", printable(&picture.host));
         for part in picture.project.as_deref().into_iter().chain([picture.mode.as_str()]) {
             left = format!("{left} · {}", printable(part));
+        }
+        if picture.source == Source::History {
+            left = format!("{left} · as of {:.0}", picture.snapshot.timestamp);
         }
         let right = headline::on_all(picture);
         let room = columns.saturating_sub(width(&right) + GAP.len());

@@ -95,16 +95,15 @@ struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     fn of(row: &'a Row, page: &Uptime) -> Self {
-        let shares: Vec<Availability> =
-            page.periods.iter().map(|period| row.course.availability(*period)).collect();
-        let longest = shares.last().copied().unwrap_or_default();
+        let known = |period: &Window| row.course.availability(row.course.known(*period));
+        let longest = row.course.availability(page.longest());
         let number = row.course.outages(page.longest()).len();
         let outages =
             if number == 0 { "0".to_owned() } else { format!("{number}, {}", length(longest.down)) };
         Self {
             row,
             name: printable(&named(row.subject.kind, &row.subject.name)).into_owned(),
-            ratios: shares.iter().map(ratio).collect(),
+            ratios: page.periods.iter().map(|period| ratio(&known(period))).collect(),
             coverage: coverage(&longest).unwrap_or_default(),
             outages,
         }

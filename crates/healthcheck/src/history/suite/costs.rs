@@ -1,6 +1,8 @@
 //! What it costs to remember: sixty days of 116 services, a heartbeat a minute each, fifty changes each.
 
 use super::{Teller, transition};
+use crate::history::postgres::{PostgresSettings, PostgresStore};
+use crate::history::sqlite::Sqlite;
 use crate::history::{Entry, HistoryStore, Record, Selection};
 use health_reporter::Status::{Error, Healthy};
 use healthcheck_core::history::{Beats, Window};
@@ -17,6 +19,20 @@ const MINUTES_A_PORTION: i64 = 100;
 const BETWEEN_CRASHES: i64 = MINUTES / 25;
 const DOWN: i64 = 5;
 
+/// Fills the history that the environment names, an `[history] url`, for whoever measures it: `infra/bench/history.py`.
+#[test]
+#[ignore = "it takes minutes, and says something only where it was optimised"]
+fn ten_million_heartbeats() {
+    let asked = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let (url, record) = (asked("HISTORY_URL"), asked("HISTORY_RECORD"));
+    let record = if record == "changes" { Record::Changes } else { Record::Heartbeats };
+    let store: Box<dyn HistoryStore> = match url.strip_prefix("sqlite:") {
+        Some(path) => Box::new(Sqlite::to_write(path.into())),
+        None => Box::new(PostgresStore::new(&PostgresSettings::new(url.clone(), None)).unwrap()),
+    };
+    of(store, record, MINUTES, url.split(':').next().unwrap());
+}
+
 /// What it cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
@@ -31,14 +47,15 @@ pub(crate) struct Costs {
 /// Fills a store that nobody has written to yet with heartbeats of so many minutes, asks it, and prints what that cost.
 pub(crate) fn of(store: Box<dyn HistoryStore>, record: Record, minutes: i64, name: &str) -> Costs {
     let mut teller = Teller::new(store, record);
-    let begun = Instant::now();
+    let (begun, base) = (Instant::now(), Timestamp::now() - SignedDuration::from_mins(minutes));
     for first in (0..minutes).step_by(usize::try_from(MINUTES_A_PORTION).unwrap()) {
         let portion = first..(first + MINUTES_A_PORTION).min(minutes);
-        let entries = portion.flat_map(|minute| (0..SERVICES).flat_map(move |service| told(service, minute)));
+        let entries =
+            portion.flat_map(|minute| (0..SERVICES).flat_map(move |service| told(service, minute, base)));
         teller.tells(entries.collect::<Vec<_>>());
     }
     let filling = begun.elapsed();
-    let end = time(minutes);
+    let end = base + SignedDuration::from_mins(minutes);
     let window = Window { from: end - SignedDuration::from_hours(30 * 24), to: end };
     let one = Selection { host: Some("deimos".into()), subject: Some(Subject::service(&service_name(57))) };
     let mut asked = |of: &Selection, times| median(times, || teller.store.judged(of, window).unwrap().len());
@@ -79,14 +96,10 @@ fn service_name(service: i64) -> String {
     format!("service-{service}")
 }
 
-fn time(minute: i64) -> Timestamp {
-    super::at("2025-03-01T00:00:00Z") + SignedDuration::from_secs(minute * 60)
-}
-
 /// A heartbeat, and before it what changed.
-fn told(service: i64, minute: i64) -> impl Iterator<Item = Entry> {
+fn told(service: i64, minute: i64, base: Timestamp) -> impl Iterator<Item = Entry> {
     let since = (minute + service * 31) % BETWEEN_CRASHES;
-    let (is_down, at) = (since < DOWN, time(minute) + SignedDuration::from_millis(service * 137));
+    let (is_down, at) = (since < DOWN, base + SignedDuration::from_millis(minute * 60_000 + service * 137));
     let (status, cause) = if is_down { (Error, Cause::Crashed) } else { (Healthy, Cause::SelfReported) };
     let name = service_name(service);
     let changes = since == 0 || since == DOWN || minute == 0;

@@ -62,7 +62,7 @@ fn share(line: &Timeline) -> String {
         1 => format!(", 1 outage of {}", length(all.down)),
         number => format!(", {number} outages of {} in all", length(all.down)),
     };
-    let ratio = ratio(&all);
+    let ratio = ratio(&line.course.availability(line.course.known(line.window)));
     let up = if ratio.ends_with('%') { " up" } else { "" };
     format!("{ratio}{up}{observed}{outages}")
 }

@@ -82,7 +82,7 @@ impl<'a> SubjectUptime<'a> {
 impl Share {
     fn of(course: &Course, window: Window) -> Self {
         let (all, outages) = (course.availability(window), course.outages(window));
-        let bounds = all.bounds();
+        let bounds = course.availability(course.known(window)).bounds();
         Self {
             window_s: window.length().as_secs_f64(),
             from: window.from,

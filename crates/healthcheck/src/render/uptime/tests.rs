@@ -75,7 +75,7 @@ uptime  deimos
 ■ backup      ●●●●●●●●●●●●■■  planned       100 %       100 %                  0
 ✖ camera      ●●●●●●●●●✖●●●✖  99.99 %     99.99 %     99.72 %             2, 2 h
 ● db          ●●●●●●●●●●●●●●    100 %  85.7–100 %  96.6–100 %    96.6 %        0
-▲ probe site  ·············▲    100 %  28.5–100 %   6.6–100 %     6.6 %        0
+▲ probe site  ·············▲    100 %       100 %       100 %     6.6 %        0
 ● up  ▲ degraded  ✖ down  ■ planned  · not observed
 ",
     );
@@ -103,9 +103,8 @@ uptime  deimos
   outages 0
 ▲ probe site
   ····························▲▲
-  24 h 100 %  7 d 28.5–100 %
-  30 d 6.6–100 %  observed 6.6 %
-  outages 0
+  24 h 100 %  7 d 100 %  30 d 100 %
+  observed 6.6 %  outages 0
 ● up  ▲ degraded  ✖ down  ■ planned
 · not observed
 ",

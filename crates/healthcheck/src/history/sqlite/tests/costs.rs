@@ -4,23 +4,6 @@ use crate::history::suite::{beat, changed};
 use health_reporter::Status;
 
 #[test]
-#[ignore = "it takes minutes, and says something only where it was optimised"]
-fn ten_million_heartbeats() {
-    for record in [Record::Changes, Record::Heartbeats] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::to_write(database(dir.path()));
-        let costs = costs::of(Box::new(store), record, costs::MINUTES, "SQLite");
-        assert!(costs.one.as_micros() <= 50 && costs.all.as_micros() <= 2_000, "{costs:?}");
-        assert!(record == Record::Heartbeats || costs.bytes * 2 <= costs.beats, "{costs:?}");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (begun, beats) = (std::time::Instant::now(), 1_000_000);
-    let bytes = fill_plain(&dir.path().join("plain.db"), beats);
-    println!("S2's table: {:?} for {beats} heartbeats, {} bytes each", begun.elapsed(), bytes / beats);
-}
-
-/// What is measured above is what it says.
-#[test]
 fn a_few_hours_of_many_services_cost_little() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     for record in [Record::Changes, Record::Heartbeats] {
