@@ -2,6 +2,7 @@
 
 mod away;
 mod damaged;
+mod keeping;
 mod killed;
 mod questions;
 

@@ -6,7 +6,7 @@ use super::table::{Surface, colour, symbol};
 use super::text::{fit, pad, printable, width, wrapped};
 use super::why::moment;
 use health_reporter::Status;
-use healthcheck_core::history::{Availability, Course, Window};
+use healthcheck_core::history::{Course, Window};
 use healthcheck_core::{Cause, Subject};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
