@@ -15,7 +15,7 @@ pub(crate) use healthcheck_core::history::retention::{Slice, Stock};
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Bin, Mark, Resolution, Window};
 use healthcheck_core::{Cause, Gap, Subject, Transition};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -201,6 +201,35 @@ pub(crate) trait HistoryStore: Send {
         window: Window,
         take: &mut dyn FnMut(RunRow) -> bool,
     ) -> Result<(), HistoryError>;
+
+    /// The runs with which a verdict changed in a window, as they are asked for: those first that began last, until
+    /// `take` is false.
+    fn openings(
+        &mut self,
+        of: &Selection,
+        window: Window,
+        take: &mut dyn FnMut(RunRow) -> bool,
+    ) -> Result<(), HistoryError> {
+        let is_meant = |run: &RunRow| run.opens && run.begun_at >= window.from && run.begun_at < window.to;
+        self.runs(of, window, &mut |run| !is_meant(&run) || take(run))
+    }
+
+    /// The run of a subject in which an instant lies; otherwise the last one before it.
+    fn run_at(
+        &mut self,
+        host: &str,
+        subject: &Subject,
+        at: Timestamp,
+    ) -> Result<Option<RunRow>, HistoryError> {
+        let of = Selection { host: Some(host.to_owned()), subject: Some(subject.clone()) };
+        let mut found = None;
+        let until = at.checked_add(SignedDuration::from_micros(1)).unwrap_or(at);
+        self.runs(&of, Window { from: Timestamp::MIN, to: until }, &mut |run| {
+            found = Some(run).filter(|run| run.begun_at <= at);
+            found.is_none()
+        })?;
+        Ok(found)
+    }
 
     /// Time in which nobody looked on a machine, in order.
     fn gaps(&mut self, host: &str, window: Window) -> Result<Vec<Gap>, HistoryError>;
