@@ -73,11 +73,11 @@ def plain_row(name, each, rate, one, every):
 
 def with_sqlite(binary):
     for record in ["changes", "heartbeats"]:
-        with tempfile.TemporaryDirectory(dir=".") as root:
+        with tempfile.TemporaryDirectory(dir="target") as root:
             url = f"sqlite:{os.path.abspath(root)}/history.db"
             numbers = ours(binary, url, record)
             row("SQLite", record, numbers, command(root, url, "service-57"), command(root, url))
-    with tempfile.TemporaryDirectory(dir=".") as root:
+    with tempfile.TemporaryDirectory(dir="target") as root:
         plain_sqlite(f"{root}/plain.db")
 
 

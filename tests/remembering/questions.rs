@@ -63,19 +63,44 @@ fn postgresql_answers_them_word_for_word() {
     assert!(!machine.root().join("logs/history.db").exists());
 }
 
-/// Whoever asks for a heartbeat a row gets S2's rows, and every answer is the same.
+/// Whoever asks for a row a heartbeat gets S2's rows, and every answer is the same.
 #[test]
 fn a_row_a_heartbeat_gives_the_same_answers() {
-    let machine = Machine::new();
-    machine.configures("[history]\nrecord = \"heartbeats\"\n");
-    lives_and_dies(&machine);
-    let beats = "SELECT count(*) FROM system_status_history WHERE service_name = 'camera' AND heartbeats = 1";
-    assert_eq!(sql(&machine, beats), "3");
-    let told = |service: &str| -> Value {
-        let outcome = machine.run(&["uptime", service, "--format", "json"]);
-        serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
-    };
-    assert!(told("camera").to_string().contains("camera"));
+    let [changes, heartbeats] = ["changes", "heartbeats"].map(|record| {
+        let machine = Machine::new();
+        machine.configures(&format!("[history]\nrecord = \"{record}\"\n"));
+        lives_and_dies(&machine);
+        let told = |words: &[&str]| -> Value {
+            let outcome = machine.run(&[words, &["--format", "json"]].concat());
+            serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
+        };
+        let beats =
+            "SELECT count(*) FROM system_status_history WHERE service_name = 'camera' AND heartbeats = 1";
+        assert_eq!(sql(&machine, beats), if record == "changes" { "1" } else { "3" });
+        let entries = told(&["history", "camera"])["entries"].as_array().unwrap().iter().map(entry).collect();
+        let windows = told(&["uptime", "camera"])["subjects"][0]["windows"].clone();
+        let outages: Vec<Value> =
+            windows.as_array().unwrap().iter().map(|it| it["outages"].clone()).collect();
+        let entries: Vec<String> = entries;
+        (entries, outages)
+    });
+    assert_eq!(changes, heartbeats);
+    assert_eq!(changes.0[0], "warning → error crashed null null", "the newest first");
+    assert_eq!(changes.1, vec![json!(1); 3]);
+}
+
+/// What it says, without its times.
+fn entry(entry: &Value) -> String {
+    let word = |key: &str| entry[key].as_str().unwrap_or("-");
+    let beats = &entry["heartbeats"];
+    format!(
+        "{} → {} {} {} {}",
+        word("from"),
+        word("to"),
+        word("cause"),
+        beats["count"],
+        beats["current_task"]
+    )
 }
 
 /// The snapshot as it was: before, during and after an outage, and while nobody looked.

@@ -26,6 +26,8 @@ pub enum GapReason {
     Suspended,
     /// The wall clock was set forward: the time between never was.
     ClockSet,
+    /// It is longer ago than anything is kept.
+    NotKept,
 }
 
 impl GapReason {
@@ -37,6 +39,7 @@ impl GapReason {
             Self::Boot => "boot",
             Self::Suspended => "suspended",
             Self::ClockSet => "clock_set",
+            Self::NotKept => "not_kept",
         }
     }
 }

@@ -194,12 +194,6 @@ impl State {
         self
     }
 
-    /// When anything was last looked at, wall time.
-    #[must_use]
-    pub const fn looked_at(&self) -> Timestamp {
-        self.wall
-    }
-
     /// The verdict that is held on a subject.
     #[must_use]
     pub fn verdict(&self, subject: &Subject) -> Option<&Verdict> {

@@ -163,8 +163,8 @@ fn load(given: &Surroundings<'_>) -> anyhow::Result<Config> {
 fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> anyhow::Result<Picture> {
     let (meant, monitor) = watched(cli, env, config);
     if let Some(Moment(at)) = cli.at {
-        let mut opened = commands::store::open_to_read(config, monitor.as_ref(), None)?;
-        return commands::past::picture(config, &mut opened, at);
+        let opened = commands::store::open_to_read(config, monitor.as_ref(), None)?;
+        return commands::store::ask(config, opened, |it| commands::past::picture(config, it, at));
     }
     let seen = monitor.as_ref().and_then(commands::snapshot::of_monitor);
     Ok(seen.unwrap_or_else(|| commands::snapshot::look(config, &meant.dirs, cli.sample)))

@@ -374,6 +374,7 @@ impl Monitor {
         let now = self.now();
         let (state, gap) = std::mem::take(&mut self.state).pass(&now);
         self.state = state;
+        self.gathering.note_clock(&now);
         if let Some(gap) = gap {
             self.voice.gap(now.wall, &gap);
             self.ledger.note_gap(gap, now.boottime);

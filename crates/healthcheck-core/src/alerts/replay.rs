@@ -154,7 +154,7 @@ impl<'a> Life<'a> {
 
     /// Nobody looked for a time.
     fn skip(&mut self, gap: &Gap) {
-        if gap.reason == GapReason::ClockSet {
+        if matches!(gap.reason, GapReason::ClockSet | GapReason::NotKept) {
             return;
         }
         self.reach(gap.from);
@@ -163,7 +163,7 @@ impl<'a> Life<'a> {
         match gap.reason {
             GapReason::Suspended => self.now.suspended += lasted,
             GapReason::Boot => self.boots(Duration::ZERO),
-            GapReason::MonitorDown | GapReason::ClockSet => {}
+            GapReason::MonitorDown | GapReason::ClockSet | GapReason::NotKept => {}
         }
         if gap.reason == GapReason::Suspended {
             return self.decide();

@@ -6,8 +6,9 @@ mod tests;
 
 use super::remembered::{Remembered, since};
 use super::show::{Shape, show};
+use super::store::Opened;
 use crate::cli::Format;
-use crate::history::{HistoryStore, Series, StatusRow};
+use crate::history::{Series, StatusRow};
 use crate::render::history::{self, Changes, Entry, Number, Standing, Timeline};
 use crate::render::json;
 use clap::Args;
@@ -45,13 +46,12 @@ impl History {
     /// Shows on the standard output what a store knows of a machine.
     pub(crate) fn show(
         &self,
-        store: &mut dyn HistoryStore,
-        host: &str,
+        opened: &mut Opened,
         now: Timestamp,
         format: Option<Format>,
         env: &Environment,
     ) -> anyhow::Result<()> {
-        let mut past = Remembered::of(store, host, now)?;
+        let mut past = opened.remembered(now)?;
         let zone = TimeZone::system();
         if let Some(name) = &self.name {
             let line = self.timeline(name, &mut past)?;
@@ -75,7 +75,7 @@ impl History {
         let window = past.last(self.since.unwrap_or(OF_ALL));
         let mut fold = OfAll::new(window.from, self.limit());
         let selection = past.selection(None);
-        past.store.runs(&selection, window, &mut |row| fold.take(row))?;
+        past.store.openings(&selection, window, &mut |row| fold.take(row))?;
         let (changes, more) = fold.into_changes();
         Ok(Changes { host: past.host.to_owned(), at: past.now, window, changes, more })
     }

@@ -3,7 +3,6 @@
 use super::running_monitor::RunningMonitor;
 use super::show::{Shape, show};
 use crate::cli::Format;
-use crate::config::units;
 use crate::monitor::control::{Answer, Question};
 use crate::render::Source;
 use crate::render::incidents::{self, Incidents, Repaired};
@@ -29,7 +28,7 @@ const REPAIRS: Duration = Duration::from_secs(30 * 86_400);
 pub(crate) struct ListIncidents {
     /// Also all those that ended within this time, as in 24h; otherwise the last ten, and how soon all of the last 30d
     /// were repaired
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = super::remembered::since)]
     since: Option<Duration>,
 }
 

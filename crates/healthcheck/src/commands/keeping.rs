@@ -1,13 +1,13 @@
 //! `healthcheck history prune`, `export` and `backup`: what is kept, and for how long.
 
 use super::history::History;
-use super::remembered::Remembered;
+use super::remembered::since;
 use super::running_monitor::RunningMonitor;
 use super::show::{Shape, show};
 use super::store::{self, Opened};
 use super::uptime::Uptime;
 use crate::cli::Format;
-use crate::config::{Config, units};
+use crate::config::Config;
 use crate::history::{RunRow, Selection};
 use clap::{Args, Subcommand};
 use health_reporter::directory::Environment;
@@ -18,7 +18,6 @@ use serde::Serialize;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
-use tracing::warn;
 
 /// Rows that are dropped at once.
 const AT_ONCE: u32 = 10_000;
@@ -71,7 +70,7 @@ pub(crate) struct Export {
     #[arg(value_name = "SERVICE")]
     name: Option<String>,
     /// Only what reaches into this time, as in 30d
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = since)]
     since: Option<Duration>,
     /// Comma-separated values, with a head line
     #[arg(long)]
@@ -93,12 +92,9 @@ impl OfHistory {
         env: &Environment,
         format: Option<Format>,
     ) -> anyhow::Result<()> {
-        let open = || opened(config, monitor, self.host.as_ref());
+        let open = || store::open_to_read(config, monitor, self.host.clone());
         match &self.keeping {
-            None => {
-                let Opened { mut store, host, .. } = open()?;
-                self.history.show(&mut *store, &host, Timestamp::now(), format, env)
-            }
+            None => store::ask(config, open()?, |it| self.history.show(it, Timestamp::now(), format, env)),
             Some(Keeping::Prune(prune)) => prune.prune(config, env, format),
             Some(Keeping::Export(export)) => export.export(&mut open()?),
             Some(Keeping::Backup(backup)) => backup.copy(config, env, format),
@@ -114,21 +110,9 @@ impl OfUptime {
         env: &Environment,
         format: Option<Format>,
     ) -> anyhow::Result<()> {
-        let Opened { mut store, host, .. } = opened(config, monitor, self.host.as_ref())?;
-        self.uptime.show(&mut *store, &host, Timestamp::now(), format, env)
+        let opened = store::open_to_read(config, monitor, self.host.clone())?;
+        store::ask(config, opened, |it| self.uptime.show(it, Timestamp::now(), format, env))
     }
-}
-
-fn opened(
-    config: &Config,
-    monitor: Option<&RunningMonitor>,
-    host: Option<&String>,
-) -> anyhow::Result<Opened> {
-    let opened = store::open_to_read(config, monitor, host.cloned())?;
-    if let Some(remark) = &opened.remark {
-        warn!("{remark}");
-    }
-    Ok(opened)
 }
 
 impl Prune {
@@ -190,7 +174,7 @@ impl Export {
         let since = self.since.and_then(|since| SignedDuration::try_from(since).ok());
         let from = since.and_then(|since| to.checked_sub(since).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
         let window = Window { from, to };
-        let mut known = Remembered::of(&mut *opened.store, &opened.host, to)?;
+        let mut known = opened.remembered(to)?;
         let subject = self.name.as_deref().map(|name| known.subject(name, window)).transpose()?;
         let of = Selection { host: Some(opened.host.clone()), subject };
         let mut out = BufWriter::new(io::stdout().lock());

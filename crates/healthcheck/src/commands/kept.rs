@@ -5,8 +5,10 @@ use crate::history::{
     Slice, StatusRow, Stock,
 };
 use crate::state::Reader;
+use health_reporter::Status;
+use healthcheck_core::alerts::{Deed, Rules};
 use healthcheck_core::history::{Mark, Resolution, Window};
-use healthcheck_core::{Gap, State, Subject, Transition};
+use healthcheck_core::{Cause, Gap, State, Subject, Transition};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +16,7 @@ use std::path::Path;
 /// As many as `state.db` keeps.
 const MAX_TRANSITIONS: usize = 250_000;
 const MAX_GAPS: usize = 10_000;
+const MAX_ACTS: usize = 10_000;
 
 /// The transitions of one machine, as its monitor keeps them for itself.
 pub(super) struct Kept {
@@ -21,17 +24,27 @@ pub(super) struct Kept {
     state: State,
     /// Of each subject, the oldest first.
     transitions: BTreeMap<Subject, Vec<(i64, Transition)>>,
+    /// When subjects were known no more, after which transition.
+    forgotten: BTreeMap<Subject, Vec<(i64, Timestamp)>>,
     gaps: Vec<Gap>,
+    /// By which maintenance is planned now.
+    rules: Rules,
 }
 
 impl Kept {
-    pub(super) fn of(reader: &Reader, host: String) -> anyhow::Result<Self> {
+    pub(super) fn of(reader: &Reader, host: String, rules: Rules) -> anyhow::Result<Self> {
         let mut transitions: BTreeMap<Subject, Vec<_>> = BTreeMap::new();
         for (id, transition) in reader.transitions_after(0, MAX_TRANSITIONS)? {
             transitions.entry(transition.subject.clone()).or_default().push((id, transition));
         }
         let gaps = reader.gaps_after(0, MAX_GAPS)?.into_iter().map(|(_, gap)| gap).collect();
-        Ok(Self { host, state: reader.state()?, transitions, gaps })
+        let mut forgotten: BTreeMap<Subject, Vec<(i64, Timestamp)>> = BTreeMap::new();
+        for (after, act) in reader.acts(MAX_ACTS)? {
+            if let Deed::Forgotten { subject } = act.deed {
+                forgotten.entry(subject).or_default().push((after, act.at));
+            }
+        }
+        Ok(Self { host, state: reader.state()?, transitions, forgotten, gaps, rules })
     }
 
     fn selected(
@@ -45,6 +58,23 @@ impl Kept {
             .filter(move |(subject, _)| is_here && wanted.as_ref().is_none_or(|wanted| wanted == *subject))
     }
 
+    /// How it was judged, in order; whoever is forgotten is looked at no more.
+    fn marks(&self, subject: &Subject, transitions: &[(i64, Transition)]) -> Vec<Mark> {
+        let judged = transitions.iter().map(|(id, transition)| (*id, mark(transition)));
+        let forgotten = self.forgotten.get(subject).into_iter().flatten();
+        let forgotten = forgotten.map(|(after, at)| {
+            (*after, Mark { at: *at, status: Status::Unknown, cause: Cause::NotObserved })
+        });
+        let mut all: Vec<_> = judged.chain(forgotten).collect();
+        all.sort_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, mark)| mark).collect()
+    }
+
+    fn maintenance(&self, subject: &Subject, window: Window) -> Vec<Window> {
+        let meant = self.rules.maintenance.iter().filter(|it| it.is_meant_for(subject));
+        meant.flat_map(|it| it.times(window, &self.rules.zone)).collect()
+    }
+
     /// How long what a transition began lasted, as far as is known.
     fn run(&self, id: i64, transition: &Transition, end: Option<Timestamp>) -> RunRow {
         let begun_at = transition.at;
@@ -56,7 +86,7 @@ impl Kept {
             cause: transition.cause,
             current_task: None,
             begun_at,
-            heartbeat_timestamp: end.unwrap_or_else(|| self.state.looked_at()).max(begun_at),
+            heartbeat_timestamp: end.unwrap_or_else(|| self.state.last_look()).max(begun_at),
             heartbeats: 0,
             created_at: begun_at,
             opens: true,
@@ -87,7 +117,7 @@ impl HistoryStore for Kept {
     }
 
     fn hosts(&mut self) -> Result<Vec<Host>, HistoryError> {
-        Ok(vec![Host { name: self.host.clone(), last_seen: self.state.looked_at() }])
+        Ok(vec![Host { name: self.host.clone(), last_seen: self.state.last_look() }])
     }
 
     fn statuses(&mut self, of: &Selection) -> Result<Vec<StatusRow>, HistoryError> {
@@ -109,10 +139,11 @@ impl HistoryStore for Kept {
 
     fn judged(&mut self, of: &Selection, window: Window) -> Result<Vec<Judged>, HistoryError> {
         let judged = |(subject, all): (&Subject, &Vec<(i64, Transition)>)| {
-            let first = all.iter().rposition(|(_, it)| it.at <= window.from).unwrap_or(0);
-            let within = all[first..].iter().filter(|(_, it)| it.at < window.to);
-            let marks = within.map(|(_, transition)| mark(transition)).collect();
-            Judged { host: self.host.clone(), subject: subject.clone(), marks, maintenance: Vec::new() }
+            let all = self.marks(subject, all);
+            let first = all.iter().rposition(|mark| mark.at <= window.from).unwrap_or(0);
+            let marks = all[first..].iter().filter(|mark| mark.at < window.to).copied().collect();
+            let maintenance = self.maintenance(subject, window);
+            Judged { host: self.host.clone(), subject: subject.clone(), marks, maintenance }
         };
         Ok(self.selected(of).map(judged).filter(|judged| !judged.marks.is_empty()).collect())
     }

@@ -1,5 +1,6 @@
 //! `healthcheck --at TIME`: the snapshot as it was, out of the history.
 
+use super::remembered::ON_ITS_WAY;
 use super::snapshot;
 use super::store::Opened;
 use super::units;
@@ -94,7 +95,9 @@ fn not_observed(store: &mut dyn HistoryStore, host: &str, instant: Window) -> an
     }
     let known = store.hosts()?.into_iter().find(|known| known.name == host);
     let last_seen = known.map_or(Timestamp::MIN, |known| known.last_seen);
-    Ok((last_seen < instant.from).then(|| format!("nobody has looked since {last_seen:.0}")))
+    let is_on_its_way = Timestamp::now().duration_since(last_seen) <= ON_ITS_WAY;
+    let is_unseen = last_seen < instant.from && !is_on_its_way;
+    Ok(is_unseen.then(|| format!("nobody has looked since {last_seen:.0}")))
 }
 
 fn of_subject(
@@ -105,28 +108,18 @@ fn of_subject(
     gap: Option<&String>,
 ) -> anyhow::Result<Recorded> {
     let of = Selection { host: Some(judged.host.clone()), subject: Some(judged.subject.clone()) };
-    let until = |to: Timestamp| Window { from: mark.at, to: to + SignedDuration::from_micros(1) };
-    let latest = newest(store, &of, until(at), |run| run.begun_at <= at)?;
-    let opening = newest(store, &of, until(mark.at), |run| run.opens && run.begun_at == mark.at)?;
+    let begun = Window { from: mark.at, to: mark.at + SignedDuration::from_micros(1) };
+    let latest = store.run_at(&judged.host, &judged.subject, at)?;
+    let mut opening = None;
+    store.openings(&of, begun, &mut |run| {
+        opening = Some(run);
+        false
+    })?;
     let verdict = match gap {
         None => verdict(mark, opening),
         Some(gap) => Verdict { message: gap.clone(), ..verdict_of(Status::Unknown, Cause::NotObserved, at) },
     };
     Ok(Recorded { subject: judged.subject.clone(), verdict, task: latest.and_then(|run| run.current_task) })
-}
-
-fn newest(
-    store: &mut dyn HistoryStore,
-    of: &Selection,
-    window: Window,
-    is_meant: impl Fn(&RunRow) -> bool,
-) -> anyhow::Result<Option<RunRow>> {
-    let mut found = None;
-    store.runs(of, window, &mut |run| {
-        found = Some(run).filter(&is_meant);
-        found.is_none()
-    })?;
-    Ok(found)
 }
 
 fn verdict_of(status: Status, cause: Cause, since: Timestamp) -> Verdict {

@@ -8,13 +8,13 @@ use crate::config::units;
 use crate::history::{HistoryError, HistoryStore, Judged, Selection, StatusRow};
 use crate::render::named;
 use healthcheck_core::history::{Course, Window};
-use healthcheck_core::{Gap, Kind, Subject};
+use healthcheck_core::{Gap, GapReason, Kind, Subject};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// What is told of ends where the last look was taken in, if that was just now: what is on its way to the store is not
 /// time in which nobody looked.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(2);
 /// Longer ago than this, nothing is kept anywhere.
 const MAX_SINCE: Duration = Duration::from_secs(3_660 * 86_400);
 
@@ -25,12 +25,15 @@ pub(super) struct Remembered<'a> {
     pub(super) now: Timestamp,
     /// Until when it is known what happened; nothing where the machine is not known.
     pub(super) observed_until: Option<Timestamp>,
+    /// What was before is not kept.
+    pub(super) kept_since: Timestamp,
 }
 
 impl<'a> Remembered<'a> {
     pub(super) fn of(store: &'a mut dyn HistoryStore, host: &'a str, now: Timestamp) -> anyhow::Result<Self> {
         let known = store.hosts()?.into_iter().find(|known| known.name == host);
-        Ok(Self { store, host, now, observed_until: known.map(|known| known.last_seen) })
+        let observed_until = known.map(|known| known.last_seen);
+        Ok(Self { store, host, now, observed_until, kept_since: Timestamp::MIN })
     }
 
     /// The window of this length that ends now, or when somebody looked just before.
@@ -60,7 +63,13 @@ impl<'a> Remembered<'a> {
     }
 
     pub(super) fn gaps(&mut self, window: Window) -> Result<Vec<Gap>, HistoryError> {
-        self.store.gaps(self.host, window)
+        let kept_until = self.kept_since.min(window.to);
+        let is_older = kept_until > window.from;
+        let older = Gap { from: window.from, to: kept_until, reason: GapReason::NotKept };
+        let mut gaps = self.store.gaps(self.host, window)?;
+        gaps.retain(|gap| !is_older || gap.to > kept_until);
+        gaps.splice(..0, is_older.then_some(older));
+        Ok(gaps)
     }
 
     pub(super) fn course(&self, judged: &Judged, gaps: &[Gap]) -> Course {

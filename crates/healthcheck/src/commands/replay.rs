@@ -6,7 +6,7 @@ use super::running_monitor::RunningMonitor;
 use super::show::{Shape, show};
 use super::{snapshot, telling};
 use crate::cli::Format;
-use crate::config::{Config, units};
+use crate::config::Config;
 use crate::render::json;
 use crate::render::replay::{self, Comparison};
 use crate::state::{Reader, Store};
@@ -34,7 +34,7 @@ const WARM_UP: SignedDuration = SignedDuration::from_hours(48);
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// How far to go back, as in 30d; what happened is kept for 60d
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, default_value = "30d")]
+    #[arg(long, value_name = "DURATION", value_parser = super::remembered::since, default_value = "30d")]
     since: Duration,
     /// List every notice, not only the last that differ
     #[arg(long)]

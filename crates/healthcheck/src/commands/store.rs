@@ -1,19 +1,21 @@
 //! Where history is kept, by configuration; who reads it, and what answers where it cannot be read.
 
 use super::kept::Kept;
+use super::remembered::Remembered;
 use super::running_monitor::RunningMonitor;
+use super::telling;
 use crate::config::{Config, HistorySettings, Record as Configured, Store as Place};
 use crate::history::postgres::{PostgresSettings, PostgresStore};
 use crate::history::sqlite::Sqlite;
 use crate::history::unusable::Unusable;
-use crate::history::{HistoryStore, Record};
+use crate::history::{HistoryError, HistoryStore, Record};
 use crate::monitor::Keeper;
 use crate::monitor::control::Question;
 use crate::sources::machine;
 use crate::state::Store;
 use healthcheck_core::history::retention::Limits;
-use jiff::SignedDuration;
-use tracing::debug;
+use jiff::{SignedDuration, Timestamp};
+use tracing::{debug, warn};
 
 /// A history that can be asked.
 pub(crate) struct Opened {
@@ -22,6 +24,20 @@ pub(crate) struct Opened {
     pub(crate) host: String,
     /// Why it is not the history that answers, where that is so.
     pub(crate) remark: Option<String>,
+    /// How long it is kept.
+    retention: SignedDuration,
+}
+
+impl Opened {
+    fn say_remark(&self) {
+        self.remark.iter().for_each(|remark| warn!("{remark}"));
+    }
+
+    /// What it knows of the machine that is meant.
+    pub(super) fn remembered(&mut self, now: Timestamp) -> anyhow::Result<Remembered<'_>> {
+        let kept_since = now.checked_sub(self.retention).unwrap_or(Timestamp::MIN);
+        Ok(Remembered { kept_since, ..Remembered::of(&mut *self.store, &self.host, now)? })
+    }
 }
 
 /// How the monitor keeps it.
@@ -78,12 +94,38 @@ pub(crate) fn open_to_read(
     }
     let own = machine::host_name();
     let (mut store, host) = (open(config, false), host.unwrap_or_else(|| own.clone()));
-    let Err(error) = store.hosts() else { return Ok(Opened { store, host, remark: None }) };
-    if host != own {
-        return Err(error.into());
+    let retention = SignedDuration::try_from(config.history.retention).unwrap_or(SignedDuration::MAX);
+    match store.hosts() {
+        Ok(_) => Ok(Opened { store, host, remark: None, retention }),
+        Err(error) if host == own => kept(config, error),
+        Err(error) => Err(error.into()),
     }
-    let kept = Store::read_only(&config.state_dir).ok().and_then(|reader| Kept::of(&reader, own).ok());
+}
+
+/// What `state.db` tells instead.
+fn kept(config: &Config, error: HistoryError) -> anyhow::Result<Opened> {
+    let own = machine::host_name();
+    let reader = Store::read_only(&config.state_dir).ok();
+    let kept = reader.and_then(|reader| Kept::of(&reader, own.clone(), telling::rules(config)).ok());
     let Some(kept) = kept else { return Err(error.into()) };
-    let remark = format!("{error}; this is what state.db tells of it");
-    Ok(Opened { store: Box::new(kept), host, remark: Some(remark) })
+    let remark = format!("{error}; this is what state.db tells of it, without tasks, heartbeats and numbers");
+    Ok(Opened { store: Box::new(kept), host: own, remark: Some(remark), retention: SignedDuration::MAX })
+}
+
+/// Asks; where the history fails in the middle of it, `state.db` is asked instead.
+pub(crate) fn ask<T>(
+    config: &Config,
+    mut opened: Opened,
+    question: impl Fn(&mut Opened) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    opened.say_remark();
+    match question(&mut opened) {
+        Err(error) if opened.remark.is_none() && opened.host == machine::host_name() => {
+            let error = error.downcast::<HistoryError>()?;
+            let mut instead = kept(config, error)?;
+            instead.say_remark();
+            question(&mut instead)
+        }
+        answer => answer,
+    }
 }

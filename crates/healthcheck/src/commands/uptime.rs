@@ -2,8 +2,9 @@
 
 use super::remembered::{Remembered, since};
 use super::show::{Shape, show};
+use super::store::Opened;
 use crate::cli::Format;
-use crate::history::{HistoryStore, Judged};
+use crate::history::Judged;
 use crate::render::json;
 use crate::render::uptime::{self, Row};
 use clap::Args;
@@ -33,33 +34,27 @@ impl Uptime {
     /// Shows on the standard output what a store knows of a machine.
     pub(crate) fn show(
         &self,
-        store: &mut dyn HistoryStore,
-        host: &str,
+        opened: &mut Opened,
         now: Timestamp,
         format: Option<Format>,
         env: &Environment,
     ) -> anyhow::Result<()> {
-        let page = self.page(store, host, now)?;
+        let page = self.page(&mut opened.remembered(now)?)?;
         show("uptime", format, env, |shape, out| match shape {
             Shape::Table(surface) => uptime::write(&page, surface, &TimeZone::system(), out),
             Shape::Json { for_people } => json::write_uptime(&page, for_people, out),
         })
     }
 
-    fn page(
-        &self,
-        store: &mut dyn HistoryStore,
-        host: &str,
-        now: Timestamp,
-    ) -> anyhow::Result<uptime::Uptime> {
-        let mut past = Remembered::of(store, host, now)?;
+    fn page(&self, past: &mut Remembered<'_>) -> anyhow::Result<uptime::Uptime> {
+        let now = past.now;
         let lengths =
             self.since.map_or_else(|| PERIODS_S.map(Duration::from_secs).into(), |since| vec![since]);
         let periods: Vec<Window> = lengths.into_iter().map(|length| past.last(length)).collect();
         let longest = periods.last().copied().unwrap_or(Window { from: now, to: now });
         let subject = self.name.as_deref().map(|name| past.subject(name, longest)).transpose()?;
-        let rows = rows(&mut past, subject.as_ref(), longest)?;
-        let (host, observed_until) = (host.to_owned(), past.observed_until);
+        let rows = rows(past, subject.as_ref(), longest)?;
+        let (host, observed_until) = (past.host.to_owned(), past.observed_until);
         Ok(uptime::Uptime { host, at: now, observed_until, periods, rows })
     }
 }

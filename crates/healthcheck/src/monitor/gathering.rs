@@ -45,8 +45,10 @@ pub(super) struct Gathering {
     /// The last heartbeat of each service, as the kernel stamped its file.
     stamps: BTreeMap<Subject, Timestamp>,
     pub(super) meter: Meter,
-    /// When the last batch was made: wall time, and boot time.
-    cut: Option<(Timestamp, Duration)>,
+    /// The last round of the loop: wall time, and boot time.
+    clock: Option<(Timestamp, Duration)>,
+    /// When the last batch was made.
+    cut_boottime: Option<Duration>,
     due_boottime: Option<Duration>,
 }
 
@@ -67,7 +69,8 @@ impl Gathering {
             gaps: Vec::new(),
             stamps: BTreeMap::new(),
             meter: Meter::default(),
-            cut: None,
+            clock: None,
+            cut_boottime: None,
             due_boottime: None,
         }
     }
@@ -195,16 +198,22 @@ impl Gathering {
         Batch { maintenance, numbers, ..self.cut(ledgered, now.wall) }
     }
 
-    /// The time since the last batch; a wall clock that was set forward is a gap.
-    fn note_time(&mut self, now: &Now) -> Option<Window> {
-        let (wall, boottime) = self.cut.replace((now.wall, now.boottime))?;
-        let passed = SignedDuration::try_from(now.boottime.saturating_sub(boottime)).ok()?;
-        let jumped = now.wall.duration_since(wall) - passed;
-        if jumped > SET_FORWARD {
-            let from = now.wall.checked_sub(jumped).ok()?;
+    /// A wall clock that was set forward since this was last called makes a gap. It is called in each round of the loop,
+    /// so that the gap is where the step was.
+    pub(super) fn note_clock(&mut self, now: &Now) {
+        let Some((wall, boottime)) = self.clock.replace((now.wall, now.boottime)) else { return };
+        let jumped = now.wall.duration_since(wall) - passed(boottime, now);
+        if let Ok(from) = now.wall.checked_sub(jumped)
+            && jumped > SET_FORWARD
+        {
             self.gaps.push(Gap { from, to: now.wall, reason: GapReason::ClockSet });
         }
-        let from = now.wall.checked_sub(passed).ok()?;
+    }
+
+    /// The time since the last batch.
+    fn note_time(&mut self, now: &Now) -> Option<Window> {
+        let boottime = self.cut_boottime.replace(now.boottime)?;
+        let from = now.wall.checked_sub(passed(boottime, now)).ok()?;
         Some(Window { from, to: now.wall })
     }
 
@@ -225,6 +234,10 @@ impl Gathering {
             forgotten: Vec::new(),
         }
     }
+}
+
+fn passed(since_boottime: Duration, now: &Now) -> SignedDuration {
+    SignedDuration::try_from(now.boottime.saturating_sub(since_boottime)).unwrap_or_default()
 }
 
 /// When each subject need not work.

@@ -426,20 +426,22 @@ impl Building {
 
     /// Adds the transitions up to one, and the gaps; whether these are all.
     fn catch_up(&mut self, last: i64, reader: &Reader) -> Result<bool, HistoryError> {
-        if self.after.transition < last {
+        while self.after.transition < last {
             let room = PORTION.saturating_sub(self.entries.len());
+            if room == 0 {
+                return Ok(false);
+            }
             let found = reader.transitions_after(self.after.transition, room).map_err(unread)?;
-            let wanted = found.into_iter().take_while(|(id, _)| *id <= last);
-            let before = self.entries.len();
-            for (id, transition) in wanted {
+            // What cannot be read is left out of a page, so only an empty one is the last.
+            let is_last = found.is_empty() || found.iter().any(|(id, _)| *id >= last);
+            for (id, transition) in found.into_iter().take_while(|(id, _)| *id <= last) {
                 self.after.transition = id;
                 self.entries.push(Entry::Transition { id, transition });
             }
-            if self.entries.len() - before >= room {
-                return Ok(false);
+            if is_last {
+                // Those that were not found are not kept any more.
+                self.after.transition = last;
             }
-            // Those that were not found are not kept any more.
-            self.after.transition = last;
         }
         let gaps = reader.gaps_after(self.after.gap, PORTION).map_err(unread)?;
         for (id, gap) in gaps {

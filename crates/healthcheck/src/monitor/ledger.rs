@@ -170,11 +170,10 @@ impl Ledger {
 
     fn note_ledgered(&mut self, ids: &[i64]) {
         if let Some(last) = ids.last() {
-            // Numbers that go back are those of another database.
-            match *last > self.ledgered.last {
-                true => self.ledgered.last = *last,
-                false => self.ledgered = ledgered(&self.store),
-            }
+            // It may be another database by now; which one it is may be asked again, the number is known.
+            let state = self.store.numbering().map(|(state, _)| state);
+            let state = state.unwrap_or_else(|| self.ledgered.state.clone());
+            self.ledgered = Ledgered { state, last: *last };
         }
     }
 

@@ -73,27 +73,35 @@ impl Monitor {
 
     /// Hands over what happened before transitions that were just committed, and then with them.
     pub(super) fn hand_over(&mut self, before: &Ledgered) {
-        let Some(historian) = &self.historian else { return };
         let (wall, ledgered) = (Timestamp::now(), self.ledger.ledgered());
-        if let Some(batch) = self.gathering.cut_before(before, wall) {
-            historian.hand(batch);
+        let former = self.gathering.cut_before(before, wall);
+        let batches = former.into_iter().chain([self.gathering.cut(&ledgered, wall)]);
+        // Without a thread to take it nothing is remembered, and nothing piles up.
+        if let Some(historian) = &self.historian {
+            batches.for_each(|batch| historian.hand(batch));
         }
-        historian.hand(self.gathering.cut(&ledgered, wall));
         self.tell_health_of_history();
     }
 
-    /// Hands over everything.
+    /// Hands over everything; what changed is kept before what was said after it.
     pub(super) fn hand_over_all(&mut self) {
+        self.settle();
+        if self.historian.is_none() {
+            self.begin_history();
+        }
         let (now, ledgered) = (self.now(), self.ledger.ledgered());
-        let Some(historian) = &self.historian else { return };
         let rules = &self.settings.rules;
-        historian.hand(self.gathering.cut_all(&ledgered, &now, self.state.all_subjects(), rules));
+        let batch = self.gathering.cut_all(&ledgered, &now, self.state.all_subjects(), rules);
+        if let Some(historian) = &self.historian {
+            historian.hand(batch);
+        }
         self.tell_health_of_history();
     }
 
     /// Hands over what was gathered where each heartbeat is wanted soon.
     pub(super) fn hand_over_due(&mut self, boottime: Duration) {
         if self.gathering.next_boottime(boottime).is_some_and(|at| at <= boottime) {
+            self.settle();
             self.hand_over(&self.ledger.ledgered());
         }
     }

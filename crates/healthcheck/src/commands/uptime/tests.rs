@@ -56,7 +56,7 @@ fn some() -> Fake {
 
 fn page(name: Option<&str>, since: Option<u64>) -> anyhow::Result<uptime::Uptime> {
     let asked = Uptime { name: name.map(str::to_owned), since: since.map(Duration::from_secs) };
-    asked.page(&mut some(), "deimos", now())
+    asked.page(&mut Remembered::of(&mut some(), "deimos", now()).unwrap())
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn one_that_was_forgotten_is_asked_for_by_its_name_and_others_are_not_known() {
 fn of_a_machine_that_is_not_known_nothing_was_observed() {
     let asked = Uptime { name: None, since: None };
     let mut fake = Fake { last_seen: None, ..some() };
-    let page = asked.page(&mut fake, "deimos", now()).unwrap();
+    let page = asked.page(&mut Remembered::of(&mut fake, "deimos", now()).unwrap()).unwrap();
     assert_eq!(page.observed_until, None);
     assert!(page.rows.iter().all(|row| row.course.availability(page.periods[2]).coverage() == Some(0.0)));
 }
@@ -107,4 +107,21 @@ fn it_is_asked_for_with_a_time() {
         (Some("camera"), Some(90 * 86_400))
     );
     assert!(<Line as clap::Parser>::try_parse_from(["uptime", "--since", "90"]).is_err());
+}
+
+/// Whatever mark is left of a time before what is kept.
+#[test]
+fn what_is_older_than_what_is_kept_was_not_observed() {
+    let (mut fake, day) = (some(), SignedDuration::from_hours(24));
+    let asked = Uptime { name: Some("camera".to_owned()), since: Some(Duration::from_secs(30 * 86_400)) };
+    let mut past = Remembered::of(&mut fake, "deimos", now()).unwrap();
+    let observed = |past: &mut Remembered<'_>| {
+        let page = asked.page(past).unwrap();
+        let share = page.rows[0].course.availability(page.periods[0]);
+        (share.total(), share.total() - share.not_observed)
+    };
+    let whole = observed(&mut past);
+    past.kept_since = past.last(Duration::from_secs(86_400)).from;
+    let kept = observed(&mut past);
+    assert_eq!((kept.0, whole.1 - kept.1), (whole.0, day * 29), "all but the last day");
 }

@@ -121,11 +121,15 @@ fn numbers_are_put_together_by_the_minute() {
 #[test]
 fn f12_a_clock_that_is_set_forward_makes_a_gap_and_one_that_is_set_back_makes_none() {
     let mut gathering = Gathering::of("run".to_owned(), Record::Changes);
-    assert_eq!(all(&mut gathering, &now(0)).gaps, []);
-    let jumped = all(&mut gathering, &now_at(3_660, 60)).gaps;
-    assert_eq!(jumped, [Gap { from: at(60), to: at(3_660), reason: GapReason::ClockSet }]);
-    assert_eq!(all(&mut gathering, &now_at(120, 120)).gaps, [], "set back");
-    assert_eq!(all(&mut gathering, &now_at(181, 180)).gaps, [], "a second is drift");
+    let mut after = |wall, boottime| {
+        let now = now_at(wall, boottime);
+        gathering.note_clock(&now);
+        all(&mut gathering, &now).gaps
+    };
+    assert_eq!(after(0, 0), []);
+    assert_eq!(after(3_660, 60), [Gap { from: at(60), to: at(3_660), reason: GapReason::ClockSet }]);
+    assert_eq!(after(120, 120), [], "set back");
+    assert_eq!(after(181, 180), [], "a second is drift");
 }
 
 #[test]

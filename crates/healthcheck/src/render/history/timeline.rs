@@ -122,6 +122,7 @@ fn of_said(said: &Said, line: &Timeline, zone: &TimeZone) -> String {
 fn of_gap(gap: &Gap, now: Timestamp, zone: &TimeZone) -> String {
     let why = match gap.reason {
         GapReason::MonitorDown => "the monitor did not run",
+        GapReason::NotKept => "it is kept no longer",
         GapReason::Boot => "the machine booted",
         GapReason::Suspended => "the machine was suspended",
         GapReason::ClockSet => "the clock was set forward",
