@@ -54,7 +54,7 @@ pub(crate) fn picture(config: &Config, opened: &mut Opened, at: Timestamp) -> an
     let of = Selection { host: Some(opened.host.clone()), subject: None };
     let instant = Window { from: at, to: at + SignedDuration::from_micros(1) };
     let store = &mut *opened.store;
-    let gap = not_observed(store, &opened.host, instant)?;
+    let gap = not_observed(store, &opened.host, instant, opened.is_written)?;
     let mut recorded = Vec::new();
     for judged in store.judged(&of, instant)? {
         let Some(mark) = judged.marks.last().copied().filter(|mark| mark.at <= at) else { continue };
@@ -88,14 +88,19 @@ fn shown(
 }
 
 /// Why nobody looked at that instant, where nobody did.
-fn not_observed(store: &mut dyn HistoryStore, host: &str, instant: Window) -> anyhow::Result<Option<String>> {
+fn not_observed(
+    store: &mut dyn HistoryStore,
+    host: &str,
+    instant: Window,
+    is_written: bool,
+) -> anyhow::Result<Option<String>> {
     if let Some(Gap { from, to, reason }) = store.gaps(host, instant)?.into_iter().next() {
         let reason = reason.as_str().replace('_', " ");
         return Ok(Some(format!("nobody looked from {from:.0} to {to:.0}: {reason}")));
     }
     let known = store.hosts()?.into_iter().find(|known| known.name == host);
     let last_seen = known.map_or(Timestamp::MIN, |known| known.last_seen);
-    let is_on_its_way = Timestamp::now().duration_since(last_seen) <= ON_ITS_WAY;
+    let is_on_its_way = is_written && Timestamp::now().duration_since(last_seen) <= ON_ITS_WAY;
     let is_unseen = last_seen < instant.from && !is_on_its_way;
     Ok(is_unseen.then(|| format!("nobody has looked since {last_seen:.0}")))
 }

@@ -26,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) remark: Option<String>,
     /// How long it is kept.
     retention: SignedDuration,
+    /// A monitor runs that writes it: what happened just now may be on its way.
+    pub(super) is_written: bool,
 }
 
 impl Opened {
@@ -96,7 +98,7 @@ pub(crate) fn open_to_read(
     let (mut store, host) = (open(config, false), host.unwrap_or_else(|| own.clone()));
     let retention = SignedDuration::try_from(config.history.retention).unwrap_or(SignedDuration::MAX);
     match store.hosts() {
-        Ok(_) => Ok(Opened { store, host, remark: None, retention }),
+        Ok(_) => Ok(Opened { store, host, remark: None, retention, is_written: monitor.is_some() }),
         Err(error) if host == own => kept(config, error),
         Err(error) => Err(error.into()),
     }
@@ -109,7 +111,8 @@ fn kept(config: &Config, error: HistoryError) -> anyhow::Result<Opened> {
     let kept = reader.and_then(|reader| Kept::of(&reader, own.clone(), telling::rules(config)).ok());
     let Some(kept) = kept else { return Err(error.into()) };
     let remark = format!("{error}; this is what state.db tells of it, without tasks, heartbeats and numbers");
-    Ok(Opened { store: Box::new(kept), host: own, remark: Some(remark), retention: SignedDuration::MAX })
+    let retention = SignedDuration::MAX;
+    Ok(Opened { store: Box::new(kept), host: own, remark: Some(remark), retention, is_written: false })
 }
 
 /// Asks; where the history fails in the middle of it, `state.db` is asked instead.

@@ -35,7 +35,7 @@ impl Monitor {
             self.find_unit_of(&subject);
         }
         self.note_turns(&transitions);
-        self.remember(&subject, seen, now.wall);
+        self.remember(&subject, seen, transitions.last(), now.wall);
         self.news.extend(transitions);
         if self.news.len() >= PORTION {
             self.settle();

@@ -54,10 +54,18 @@ impl Monitor {
         transitions.iter().for_each(|transition| self.gathering.turn(&transition.subject));
     }
 
-    /// Remembers what was seen, under the verdict that followed from it.
-    pub(super) fn remember(&mut self, subject: &Subject, seen: Seen, wall: Timestamp) {
+    /// Remembers what was seen, under the verdict that followed from it; a heartbeat that changed the verdict did so when
+    /// it was judged, not before.
+    pub(super) fn remember(
+        &mut self,
+        subject: &Subject,
+        seen: Seen,
+        transition: Option<&Transition>,
+        wall: Timestamp,
+    ) {
         self.gathering.measure(subject, seen.numbers, wall);
         if let Some((at, verdict)) = seen.beat.zip(self.state.verdict(subject)) {
+            let at = transition.map_or(at, |transition| at.max(transition.at));
             self.gathering.beat(subject, verdict, self.state.task(subject), at);
         }
     }
