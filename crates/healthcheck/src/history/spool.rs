@@ -4,9 +4,11 @@
 
 use super::batch::Batch;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,7 @@ pub(crate) struct Spool {
     writing: Option<File>,
     /// Batches that no file takes, all of them newer than what is in files.
     in_memory: VecDeque<Batch>,
-    /// How many were dropped since that was last asked for.
+    /// How many were dropped, or could not be read, since that was last asked for.
     dropped: u64,
     problem: Option<String>,
 }
@@ -49,6 +51,8 @@ struct Part {
 pub(crate) struct Front {
     pub(crate) batch: Batch,
     next: Place,
+    /// Lines before it that are none, since the last one that was taken.
+    unreadable: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl Spool {
         self.problem.as_deref()
     }
 
-    /// How many batches were dropped since this was last asked for, because there was no room.
+    /// How many batches were dropped since this was last asked for: there was no room, or they could not be read.
     pub(crate) const fn take_dropped(&mut self) -> u64 {
         std::mem::replace(&mut self.dropped, 0)
     }
@@ -144,7 +148,7 @@ impl Spool {
             self.begin_file()?;
         }
         let (Some(file), Some(part)) = (&mut self.writing, self.files.back_mut()) else {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(ErrorKind::NotFound.into());
         };
         let written = file.write_all(&line);
         // Half a line would make the next one unreadable.
@@ -169,10 +173,14 @@ impl Spool {
 
     fn make_room(&mut self, wanted: u64) {
         while self.bytes() + wanted > MAX_BYTES && self.files.len() > 1 {
-            let lines = self.files.front().map_or(0, |oldest| oldest.lines.max(1));
-            self.drop_oldest();
-            self.dropped += lines;
+            self.lose_oldest();
         }
+    }
+
+    /// Drops what nobody took in.
+    fn lose_oldest(&mut self) {
+        self.dropped += self.files.front().map_or(0, |oldest| oldest.lines.max(1));
+        self.drop_oldest();
     }
 
     fn drop_oldest(&mut self) {
@@ -186,30 +194,41 @@ impl Spool {
     }
 
     /// The batches that wait, the oldest first: so many that they have together about so many bytes.
-    pub(crate) fn front(&mut self, about_bytes: u64) -> Vec<Front> {
-        loop {
-            let Some((number, bytes)) = self.files.front().map(|first| (first.number, first.bytes)) else {
-                return self.in_memory.front().cloned().map(in_memory).into_iter().collect();
-            };
-            if self.read_bytes < bytes
-                && let Ok(found) =
-                    read(&path_of(&self.dir, number), number, self.read_bytes, bytes, about_bytes)
-                && !found.is_empty()
-            {
-                return found;
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read now, and wait on.
+    pub(crate) fn front(&mut self, about_bytes: u64) -> io::Result<Vec<Front>> {
+        while let Some((number, bytes)) = self.files.front().map(|first| (first.number, first.bytes)) {
+            let path = path_of(&self.dir, number);
+            match read(&path, number, self.read_bytes..bytes, about_bytes) {
+                Ok(reading) if !reading.found.is_empty() => return Ok(reading.found),
+                Ok(reading) => {
+                    self.dropped += reading.unreadable;
+                    self.read_bytes = reading.end;
+                    if reading.end >= bytes {
+                        self.drop_oldest();
+                    }
+                }
+                Err(error) if is_none_of_ours(&error) => self.lose_oldest(),
+                Err(error) => {
+                    return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+                }
             }
-            // It is read to its end, or it cannot be read, which nobody can mend.
-            self.drop_oldest();
         }
+        Ok(self.in_memory.front().cloned().map(in_memory).into_iter().collect())
     }
 
     /// Drops what was taken in: everything up to this one.
     pub(crate) fn drop_through(&mut self, taken: &Front) {
         match taken.next {
+            // It may be in a file by now, and the first one another.
             Place::Memory => {
-                self.in_memory.pop_front();
+                self.in_memory
+                    .pop_front_if(|it| (&it.run, it.number) == (&taken.batch.run, taken.batch.number));
             }
             Place::File { number, bytes } if self.files.front().is_some_and(|it| it.number == number) => {
+                self.dropped += taken.unreadable;
                 self.read_bytes = bytes;
                 if self.files.front().is_some_and(|first| first.bytes <= bytes) {
                     self.drop_oldest();
@@ -222,28 +241,41 @@ impl Spool {
 }
 
 const fn in_memory(batch: Batch) -> Front {
-    Front { batch, next: Place::Memory }
+    Front { batch, next: Place::Memory, unreadable: 0 }
 }
 
-/// The batches from one place on. A line that cannot be read is left out: its end may never have been written.
-fn read(path: &Path, number: u64, from: u64, to: u64, about_bytes: u64) -> io::Result<Vec<Front>> {
+/// What was found in a part of a file.
+struct Reading {
+    found: Vec<Front>,
+    /// Lines that are no batches.
+    unreadable: u64,
+    end: u64,
+}
+
+/// The batches in a part of a file. The last line may have no end, after a kill; it was never handed over.
+fn read(path: &Path, number: u64, part: Range<u64>, about_bytes: u64) -> io::Result<Reading> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    file.seek(SeekFrom::Start(from))?;
-    let mut lines = BufReader::new(file.take(to.saturating_sub(from)));
-    let (mut found, mut at) = (Vec::new(), from);
-    while at < to && at - from < about_bytes {
+    file.seek(SeekFrom::Start(part.start))?;
+    let mut lines = BufReader::new(file.take(part.end.saturating_sub(part.start)));
+    let mut reading = Reading { found: Vec::new(), unreadable: 0, end: part.start };
+    while reading.end < part.end && reading.end - part.start < about_bytes {
         let mut line = Vec::new();
         let length = lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? as u64;
-        if length == 0 {
-            break;
-        }
-        at += length;
+        reading.end = if length == 0 { part.end } else { reading.end + length };
         if let Ok(batch) = serde_json::from_slice(&line) {
-            found.push(Front { batch, next: Place::File { number, bytes: at } });
+            let next = Place::File { number, bytes: reading.end };
+            reading.found.push(Front { batch, next, unreadable: reading.unreadable });
+        } else if line.ends_with(b"\n") || reading.end < part.end {
+            reading.unreadable += 1;
         }
     }
-    Ok(found)
+    Ok(reading)
+}
+
+/// Whether there is nothing more, or a link.
+fn is_none_of_ours(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 fn path_of(dir: &Path, number: u64) -> PathBuf {

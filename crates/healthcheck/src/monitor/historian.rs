@@ -214,7 +214,7 @@ impl Thread {
     /// Takes in everything that waits.
     fn take_in(&mut self) -> Result<(), HistoryError> {
         loop {
-            let found = self.front();
+            let found = self.front()?;
             if found.is_empty() {
                 return Ok(());
             }
@@ -231,8 +231,8 @@ impl Thread {
         }
     }
 
-    fn front(&self) -> Vec<Front> {
-        self.inbox.put_away().front(READ_BYTES)
+    fn front(&self) -> Result<Vec<Front>, HistoryError> {
+        self.inbox.put_away().front(READ_BYTES).map_err(unread)
     }
 
     /// Takes in as many of these as belong together; how many that were.
@@ -318,7 +318,7 @@ impl Thread {
         let dropped = dropped + std::mem::take(&mut lock(&self.inbox.waiting).overrun);
         if dropped > 0 {
             warn!(
-                "history: {dropped} batches of heartbeats and numbers were dropped, there was no room for them"
+                "history: {dropped} batches of heartbeats and numbers were dropped: no room for them, or damaged"
             );
         }
         self.note_failure(outcome.err().map(|error| error.to_string()));

@@ -40,7 +40,7 @@ fn numbers(found: &[Front]) -> Vec<u64> {
 fn drain(spool: &mut Spool) -> Vec<u64> {
     let mut taken = Vec::new();
     while !spool.is_empty() {
-        let found = spool.front(200);
+        let found = spool.front(200).unwrap();
         taken.extend(numbers(&found));
         match found.last() {
             Some(last) => spool.drop_through(last),
@@ -54,9 +54,9 @@ fn drain(spool: &mut Spool) -> Vec<u64> {
 fn what_waits_comes_out_as_it_went_in_also_for_the_next_process() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = Spool::at(dir.path().join("spool"));
-    assert!(spool.is_empty() && spool.front(1_000).is_empty());
+    assert!(spool.is_empty() && spool.front(1_000).unwrap().is_empty());
     (1..=5).for_each(|number| spool.push(batch(number)));
-    let found = spool.front(1);
+    let found = spool.front(1).unwrap();
     assert_eq!((numbers(&found), &found[0].batch), (vec![1], &batch(1)));
     spool.drop_through(&found[0]);
     drop(spool);
@@ -81,7 +81,64 @@ fn half_a_line_and_a_strange_one_cost_themselves() {
     fs::write(&path, torn).unwrap();
     let mut spool = Spool::at(dir.path().to_owned());
     spool.push(batch(4));
-    assert_eq!(drain(&mut spool), [1, 2, 4]);
+    assert_eq!((drain(&mut spool), spool.take_dropped()), (vec![1, 2, 4], 1));
+    // The one behind all batches counts as well.
+    spool.push(batch(5));
+    let path = path_of(dir.path(), spool.files[0].number);
+    fs::write(&path, [fs::read(&path).unwrap(), b"{}\n{}\n{".to_vec()].concat()).unwrap();
+    let mut spool = Spool::at(dir.path().to_owned());
+    assert_eq!((drain(&mut spool), spool.take_dropped(), spool.bytes()), (vec![5], 2, 0));
+}
+
+#[test]
+fn what_cannot_be_read_now_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::at(dir.path().to_owned());
+    (1..=3).for_each(|number| spool.push(batch(number)));
+    let told = the_other(dir.path(), &["prlimit", "--nofile=64:64"]);
+    assert!(told.contains("000000000001.batches: Too many open files"), "{told}");
+    assert!(told.contains("then [1, 2, 3], 0 dropped"), "{told}");
+}
+
+/// What another process, that is started so, tells of the spool.
+fn the_other(dir: &Path, start: &[&str]) -> String {
+    let other = std::process::Command::new(start[0])
+        .args(&start[1..])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "history::spool::tests::the_one_who_tries"])
+        .env("SPOOL_TEST_DIR", dir)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&other.stdout).into_owned() + &String::from_utf8_lossy(&other.stderr)
+}
+
+#[test]
+#[ignore = "another test starts it in another process"]
+fn the_one_who_tries() {
+    let Some(dir) = std::env::var_os("SPOOL_TEST_DIR") else { return };
+    let mut spool = Spool::at(PathBuf::from(dir));
+    let hogs: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(64).collect();
+    println!("first {:?}", spool.front(1_000).map(|found| numbers(&found)));
+    drop(hogs);
+    println!("then {:?}, {} dropped", drain(&mut spool), spool.take_dropped());
+}
+
+#[test]
+fn what_went_from_memory_into_a_file_meanwhile_is_not_dropped_for_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("spool");
+    fs::write(&at, "in the way").unwrap();
+    let mut spool = Spool::at(at.clone());
+    spool.push(batch(1));
+    let early = spool.front(1_000).unwrap();
+    fs::remove_file(&at).unwrap();
+    spool.push(batch(2));
+    fs::remove_dir_all(&at).unwrap();
+    fs::write(&at, "in the way").unwrap();
+    spool.writing = None;
+    spool.push(batch(3));
+    spool.drop_through(&early[0]);
+    assert_eq!(spool.in_memory.len(), 1);
 }
 
 #[test]
@@ -91,7 +148,7 @@ fn the_oldest_are_dropped_where_there_is_no_room_and_that_is_counted() {
     let big = |number| Batch { state: "x".repeat(900_000), ..batch(number) };
     let early = {
         spool.push(big(1));
-        spool.front(1)
+        spool.front(1).unwrap()
     };
     (2..=100).for_each(|number| spool.push(big(number)));
     assert!(spool.bytes() <= MAX_BYTES, "{} bytes", spool.bytes());
@@ -112,7 +169,7 @@ fn what_no_file_takes_waits_in_memory_and_only_so_much_of_it() {
     let mut spool = Spool::at(at.clone());
     (1..=300).for_each(|number| spool.push(batch(number)));
     assert!(spool.problem().unwrap().contains("spool"), "{:?}", spool.problem());
-    assert_eq!((spool.take_dropped(), numbers(&spool.front(1_000))), (44, vec![45]));
+    assert_eq!((spool.take_dropped(), numbers(&spool.front(1_000).unwrap())), (44, vec![45]));
     fs::remove_file(&at).unwrap();
     spool.push(batch(301));
     assert_eq!(spool.problem(), None);
@@ -129,7 +186,7 @@ fn a_link_in_place_of_a_file_is_not_followed() {
     fs::create_dir(&spool_dir).unwrap();
     std::os::unix::fs::symlink(&other, path_of(&spool_dir, 1)).unwrap();
     let mut spool = Spool::at(spool_dir);
-    assert!(spool.front(1_000).is_empty());
+    assert!(spool.front(1_000).unwrap().is_empty());
     spool.push(batch(2));
     assert_eq!(drain(&mut spool), [2]);
     assert!(other.exists());
