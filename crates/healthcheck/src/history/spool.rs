@@ -2,7 +2,11 @@
 //!
 //! A batch that was taken in may still be there after a kill; its number tells that it was.
 
+mod place;
+
 use super::batch::Batch;
+use crate::sqlite::{Unusable, printable, unwritable};
+use place::path_of;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -20,13 +24,14 @@ const FILE_BYTES: u64 = 1024 * 1024;
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 /// What may wait in memory where no file can be written, in batches.
 const MAX_IN_MEMORY: usize = 256;
-const ENDING: &str = "batches";
 const OURS_ALONE: u32 = 0o700;
 
 /// Batches in the order in which they were handed over.
 #[derive(Debug)]
 pub(crate) struct Spool {
     dir: PathBuf,
+    /// Whether what is in the directory is ours; nothing of it is used before that is known.
+    is_believed: bool,
     /// The oldest first.
     files: VecDeque<Part>,
     /// How far the first file was read.
@@ -64,22 +69,37 @@ enum Place {
 impl Spool {
     /// What waits in a directory, which is made when it is needed.
     pub(crate) fn at(dir: PathBuf) -> Self {
-        let mut numbers: Vec<u64> = numbers_in(&dir);
-        numbers.sort_unstable();
-        let part = |number| {
-            let bytes = path_of(&dir, number).symlink_metadata().map_or(0, |it| it.len());
-            Part { number, bytes, lines: 0 }
-        };
-        let files = numbers.into_iter().map(part).collect();
-        Self {
+        let mut spool = Self {
             dir,
-            files,
+            is_believed: false,
+            files: VecDeque::new(),
             read_bytes: 0,
             writing: None,
             in_memory: VecDeque::new(),
             dropped: 0,
             problem: None,
+        };
+        if let Err(unusable) = spool.believe() {
+            spool.fail(&unusable);
         }
+        spool
+    }
+
+    /// Looks at what waits in the directory, where that is ours.
+    fn believe(&mut self) -> Result<(), Unusable> {
+        if !self.is_believed {
+            let part = |(number, bytes)| Part { number, bytes, lines: 0 };
+            self.files = place::list(&self.dir)?.into_iter().map(part).collect();
+            (self.is_believed, self.read_bytes, self.problem) = (true, 0, None);
+        }
+        Ok(())
+    }
+
+    /// Uses nothing of the directory until it is ours.
+    fn doubt(&mut self, unusable: &Unusable) {
+        self.files.clear();
+        self.is_believed = false;
+        self.fail(unusable);
     }
 
     #[cfg(test)]
@@ -112,7 +132,7 @@ impl Spool {
                     self.problem = None;
                     return;
                 }
-                Err(error) => self.fail(&error),
+                Err(unusable) => self.fail(&unusable),
             }
         }
         self.in_memory.push_back(batch);
@@ -126,31 +146,36 @@ impl Spool {
     /// Writes what waits in memory, now that there may be room.
     fn settle(&mut self) {
         while let Some(batch) = self.in_memory.pop_front() {
-            if let Err(error) = self.write(&batch) {
+            if let Err(unusable) = self.write(&batch) {
                 self.in_memory.push_front(batch);
-                self.fail(&error);
+                self.fail(&unusable);
                 return;
             }
             self.problem = None;
         }
     }
 
-    fn fail(&mut self, error: &io::Error) {
+    fn fail(&mut self, unusable: &Unusable) {
         self.writing = None;
-        self.problem = Some(format!("{}: {error}: make room on its file system", self.dir.display()));
+        self.problem = Some(unusable.to_string());
     }
 
-    fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        let mut line = serde_json::to_vec(batch)?;
+    fn write(&mut self, batch: &Batch) -> Result<(), Unusable> {
+        self.believe()?;
+        let mut line = serde_json::to_vec(batch).map_err(|error| self.unwritable(&error.into()))?;
         line.push(b'\n');
         self.make_room(line.len() as u64);
         if self.writing.is_none() || self.files.back().is_none_or(|last| last.bytes >= FILE_BYTES) {
             self.begin_file()?;
         }
+        self.append(&line).map_err(|error| self.unwritable(&error))
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let (Some(file), Some(part)) = (&mut self.writing, self.files.back_mut()) else {
             return Err(ErrorKind::NotFound.into());
         };
-        let written = file.write_all(&line);
+        let written = file.write_all(line);
         // Half a line would make the next one unreadable.
         if written.is_err() {
             let _ = file.set_len(part.bytes).and_then(|()| file.seek(SeekFrom::Start(part.bytes)));
@@ -161,11 +186,20 @@ impl Spool {
         written
     }
 
-    fn begin_file(&mut self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(OURS_ALONE).create(&self.dir)?;
+    fn unwritable(&self, error: &io::Error) -> Unusable {
+        Unusable::NotNow(unwritable(&self.dir, error))
+    }
+
+    fn begin_file(&mut self) -> Result<(), Unusable> {
+        let made = DirBuilder::new().recursive(true).mode(OURS_ALONE).create(&self.dir);
+        if let Err(unusable) = place::examine_directory(&self.dir) {
+            self.doubt(&unusable);
+            return Err(unusable);
+        }
         let number = self.files.back().map_or(1, |last| last.number + 1);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path_of(&self.dir, number), flags, Mode::from_raw_mode(0o600))?;
+        let open = || rustix::fs::open(path_of(&self.dir, number), flags, Mode::from_raw_mode(0o600));
+        let file = made.and_then(|()| Ok(open()?)).map_err(|error| self.unwritable(&error))?;
         self.writing = Some(file.into());
         self.files.push_back(Part { number, bytes: 0, lines: 0 });
         Ok(())
@@ -198,25 +232,34 @@ impl Spool {
     /// # Errors
     ///
     /// They cannot be read now, and wait on.
-    pub(crate) fn front(&mut self, about_bytes: u64) -> io::Result<Vec<Front>> {
+    pub(crate) fn front(&mut self, about_bytes: u64) -> Result<Vec<Front>, Unusable> {
+        self.believe().or_else(|unusable| self.bear(unusable))?;
         while let Some((number, bytes)) = self.files.front().map(|first| (first.number, first.bytes)) {
-            let path = path_of(&self.dir, number);
-            match read(&path, number, self.read_bytes..bytes, about_bytes) {
-                Ok(reading) if !reading.found.is_empty() => return Ok(reading.found),
-                Ok(reading) => {
+            match read(&path_of(&self.dir, number), number, self.read_bytes..bytes, about_bytes) {
+                Ok(Some(reading)) if !reading.found.is_empty() => return Ok(reading.found),
+                Ok(Some(reading)) => {
                     self.dropped += reading.unreadable;
                     self.read_bytes = reading.end;
                     if reading.end >= bytes {
                         self.drop_oldest();
                     }
                 }
-                Err(error) if is_none_of_ours(&error) => self.lose_oldest(),
-                Err(error) => {
-                    return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
-                }
+                Ok(None) => self.lose_oldest(),
+                Err(unusable) => self.bear(unusable)?,
             }
         }
         Ok(self.in_memory.front().cloned().map(in_memory).into_iter().collect())
+    }
+
+    /// Goes on without the directory where it is not ours.
+    fn bear(&mut self, unusable: Unusable) -> Result<(), Unusable> {
+        match unusable {
+            Unusable::NotNow(_) => Err(unusable),
+            Unusable::Refused { .. } => {
+                self.doubt(&unusable);
+                Ok(())
+            }
+        }
     }
 
     /// Drops what was taken in: everything up to this one.
@@ -252,10 +295,24 @@ struct Reading {
     end: u64,
 }
 
-/// The batches in a part of a file. The last line may have no end, after a kill; it was never handed over.
-fn read(path: &Path, number: u64, part: Range<u64>, about_bytes: u64) -> io::Result<Reading> {
+/// The batches in a part of a file, if there still is one.
+fn read(path: &Path, number: u64, part: Range<u64>, about_bytes: u64) -> Result<Option<Reading>, Unusable> {
+    let not_now = |error: io::Error| Unusable::NotNow(format!("{}: {error}", printable(path)));
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => {
+            return Err(Unusable::Refused { path: path.to_owned(), problem: "is a link".to_owned() });
+        }
+        Err(error) => return Err(not_now(error.into())),
+    };
+    place::examine_file(path, &file.metadata().map_err(not_now)?)?;
+    read_lines(file, number, part, about_bytes).map(Some).map_err(not_now)
+}
+
+/// The last line may have no end, after a kill; that batch was never handed over.
+fn read_lines(mut file: File, number: u64, part: Range<u64>, about_bytes: u64) -> io::Result<Reading> {
     file.seek(SeekFrom::Start(part.start))?;
     let mut lines = BufReader::new(file.take(part.end.saturating_sub(part.start)));
     let mut reading = Reading { found: Vec::new(), unreadable: 0, end: part.start };
@@ -271,21 +328,6 @@ fn read(path: &Path, number: u64, part: Range<u64>, about_bytes: u64) -> io::Res
         }
     }
     Ok(reading)
-}
-
-/// Whether there is nothing more, or a link.
-fn is_none_of_ours(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
-}
-
-fn path_of(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:012}.{ENDING}"))
-}
-
-fn numbers_in(dir: &Path) -> Vec<u64> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let number = |name: &str| name.strip_suffix(ENDING)?.strip_suffix('.')?.parse().ok();
-    entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect()
 }
 
 #[cfg(test)]

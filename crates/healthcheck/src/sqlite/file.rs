@@ -1,6 +1,7 @@
 //! The file of a database, believed only where no stranger can have put anything into it.
 
 use rustix::fs::{Mode, OFlags};
+use std::fmt;
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -21,6 +22,17 @@ pub(crate) enum Unusable {
     Refused { path: PathBuf, problem: String },
     /// It may pass.
     NotNow(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { path, problem } => {
+                write!(f, "{}: not used: {problem}: remove it", printable(path))
+            }
+            Self::NotNow(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// Makes the file of a database if it is not there, and looks whether it and its companions can be believed.

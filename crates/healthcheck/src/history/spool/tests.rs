@@ -3,7 +3,7 @@ use crate::history::Record;
 use healthcheck_core::history::Beats;
 use healthcheck_core::{Cause, Subject};
 use jiff::Timestamp;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 fn batch(number: u64) -> Batch {
     let at = Timestamp::from_second(1_800_000_000 + i64::try_from(number).unwrap()).unwrap();
@@ -120,6 +120,7 @@ fn the_one_who_tries() {
     let hogs: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(64).collect();
     println!("first {:?}", spool.front(1_000).map(|found| numbers(&found)));
     drop(hogs);
+    println!("{:?}", spool.problem());
     println!("then {:?}, {} dropped", drain(&mut spool), spool.take_dropped());
 }
 
@@ -177,17 +178,86 @@ fn what_no_file_takes_waits_in_memory_and_only_so_much_of_it() {
     assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-#[test]
-fn a_link_in_place_of_a_file_is_not_followed() {
-    let dir = tempfile::tempdir().unwrap();
-    let other = dir.path().join("other");
-    fs::write(&other, serde_json::to_string(&batch(1)).unwrap()).unwrap();
-    let spool_dir = dir.path().join("spool");
-    fs::create_dir(&spool_dir).unwrap();
-    std::os::unix::fs::symlink(&other, path_of(&spool_dir, 1)).unwrap();
-    let mut spool = Spool::at(spool_dir);
-    assert!(spool.front(1_000).unwrap().is_empty());
+/// Nothing of it is used, which is told, and what comes waits in memory, until it is gone.
+#[track_caller]
+fn is_refused(dir: &Path, told: &str) {
+    let mut spool = Spool::at(dir.to_owned());
+    assert_eq!(numbers(&spool.front(1_000).unwrap()), [0; 0]);
     spool.push(batch(2));
-    assert_eq!(drain(&mut spool), [2]);
+    let problem = spool.problem().unwrap().replace(dir.to_str().unwrap(), "D");
+    assert_eq!(problem, told);
+    assert_eq!(numbers(&spool.front(1_000).unwrap()), [2]);
+    match fs::symlink_metadata(dir).unwrap().is_dir() {
+        true => fs::remove_dir_all(dir).unwrap(),
+        false => fs::remove_file(dir).unwrap(),
+    }
+    spool.push(batch(3));
+    assert_eq!(spool.problem(), None);
+    assert_eq!(drain(&mut spool), [2, 3]);
+    fs::remove_dir_all(dir).unwrap();
+}
+
+/// The directory of a spool with one batch in one file.
+fn planted(dir: &Path) -> PathBuf {
+    Spool::at(dir.to_owned()).push(batch(1));
+    path_of(dir, 1)
+}
+
+#[test]
+fn nothing_of_a_stranger_is_used() {
+    let around = tempfile::tempdir().unwrap();
+    let other = planted(&around.path().join("other"));
+    let dir = around.path().join("spool");
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    symlink(around.path().join("other"), &dir).unwrap();
+    is_refused(&dir, "D: not used: is not a directory: remove it");
+    planted(&dir);
+    chown(&dir, Some(4711), None).unwrap();
+    is_refused(&dir, "D: not used: belongs to uid 4711: remove it");
+    planted(&dir);
+    allow(&dir, 0o770);
+    is_refused(&dir, "D: not used: can be written by others (mode 770): remove it");
+    let file = "D/000000000001.batches";
+    chown(planted(&dir), Some(4711), None).unwrap();
+    is_refused(&dir, &format!("{file}: not used: belongs to uid 4711: remove it"));
+    allow(&planted(&dir), 0o602);
+    is_refused(&dir, &format!("{file}: not used: can be written by others (mode 602): remove it"));
+    fs::remove_file(planted(&dir)).unwrap();
+    symlink(&other, path_of(&dir, 1)).unwrap();
+    is_refused(&dir, &format!("{file}: not used: is not a regular file: remove it"));
+    fs::create_dir(&dir).unwrap();
+    fs::hard_link(&other, path_of(&dir, 1)).unwrap();
+    is_refused(&dir, &format!("{file}: not used: has a second name: remove it"));
     assert!(other.exists());
+}
+
+#[test]
+fn what_a_stranger_puts_in_place_later_is_not_read_either() {
+    let around = tempfile::tempdir().unwrap();
+    let dir = around.path().join("spool");
+    let path = planted(&dir);
+    let mut spool = Spool::at(dir);
+    chown(&path, Some(4711), None).unwrap();
+    assert_eq!(numbers(&spool.front(1_000).unwrap()), [0; 0]);
+    assert!(spool.problem().unwrap().contains("uid 4711"), "{:?}", spool.problem());
+    chown(&path, Some(0), None).unwrap();
+    assert_eq!((numbers(&spool.front(1_000).unwrap()), spool.problem()), (vec![1], None));
+}
+
+#[test]
+fn what_belongs_to_whom_the_state_directory_does_is_used_by_root_and_not_by_others() {
+    let around = tempfile::tempdir().unwrap();
+    let dir = around.path().join("spool");
+    let path = planted(&dir);
+    for path in [&path, &dir] {
+        chown(path, Some(4711), None).unwrap();
+    }
+    fs::set_permissions(around.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    for path in [&path, &dir] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let told = the_other(&dir, &["setpriv", "--reuid=815", "--clear-groups", "--inh-caps=-all"]);
+    assert!(told.contains("first Ok([])") && told.contains("not used: belongs to uid 4711"), "{told}");
+    chown(around.path(), Some(4711), None).unwrap();
+    assert_eq!(drain(&mut Spool::at(dir)), [1]);
 }

@@ -59,12 +59,7 @@ impl From<rusqlite::Error> for Unopened {
 
 impl From<Unusable> for Unopened {
     fn from(unusable: Unusable) -> Self {
-        Self::Told(match unusable {
-            Unusable::Refused { path, problem } => {
-                format!("{}: not used: {problem}: remove it", printable(&path))
-            }
-            Unusable::NotNow(reason) => reason,
-        })
+        Self::Told(unusable.to_string())
     }
 }
 
