@@ -27,6 +27,8 @@ use tracing::{error, info, warn};
 
 /// So many commits may wait in the log before [`Store::tidy`] moves them into the database.
 const COMMITS_IN_LOG: u32 = 128;
+/// Damaged databases that are kept.
+const KEPT_ASIDE: usize = 3;
 
 /// What follows from one step of the judge, kept together or not at all.
 #[derive(Debug)]
@@ -205,7 +207,9 @@ impl Store {
         place.prepare_database()?;
         let opened = match database::open(&place.database()) {
             Err(Trouble::Damage(damage)) => {
-                self.lost = Some(sqlite::move_aside(&place.database(), &damage).map_err(Untaken::NotNow)?);
+                self.lost = Some(
+                    sqlite::move_aside(&place.database(), &damage, KEPT_ASIDE).map_err(Untaken::NotNow)?,
+                );
                 place.prepare_database()?;
                 database::open(&place.database())
             }
@@ -255,7 +259,7 @@ impl Store {
     fn begin_anew(&mut self, damage: &str) -> StoreError {
         self.let_go(damage);
         let Some(place) = &self.place else { return StoreError::everything_is_wanted() };
-        match sqlite::move_aside(&place.database(), damage) {
+        match sqlite::move_aside(&place.database(), damage, KEPT_ASIDE) {
             Ok(told) => {
                 error!("{told}");
                 self.lost = Some(told);

@@ -25,6 +25,9 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use tracing::{error, info};
 
+/// Damaged ones that are kept: each may be as large as a history may be.
+const KEPT_ASIDE: usize = 1;
+
 /// A file, opened at the first question, and again after an error.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -160,7 +163,7 @@ impl Sqlite {
     /// Moves the damaged database aside. Another one is begun at once, so that its position is known to be none.
     fn begin_anew(&mut self, damage: &str) -> Result<(), HistoryError> {
         let path = opening::real(&self.path).unwrap_or_else(|_| self.path.clone());
-        let told = sqlite::move_aside(&path, damage).map_err(HistoryError::new)?;
+        let told = sqlite::move_aside(&path, damage, KEPT_ASIDE).map_err(HistoryError::new)?;
         error!("{told}");
         self.say(told);
         Ok(())

@@ -5,16 +5,15 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// So many are kept for whoever wants to know; the oldest are removed.
-const KEPT: usize = 3;
 const MARK: &str = ".corrupt-";
 
-/// Moves a database aside, and says so, or why it cannot.
-pub(crate) fn move_aside(database: &Path, damage: &str) -> Result<String, String> {
+/// Moves a database aside, and says so, or why it cannot. So many are kept for whoever wants to know; the oldest are
+/// removed.
+pub(crate) fn move_aside(database: &Path, damage: &str, kept: usize) -> Result<String, String> {
     let moved = numbers(database).and_then(|numbers| {
         let number = numbers.last().map_or(1, |last| last + 1);
         move_all(database, number)?;
-        let excess = (numbers.len() + 1).saturating_sub(KEPT);
+        let excess = (numbers.len() + 1).saturating_sub(kept);
         numbers.iter().take(excess).for_each(|old| remove(&aside(database, *old)));
         Ok(number)
     });

@@ -36,6 +36,19 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Each may be as large as a history may be.
+#[test]
+fn one_that_was_damaged_is_kept() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    for number in 1..=3 {
+        fs::write(database(dir.path()), "no database ".repeat(1_000)).unwrap();
+        serves(dir.path());
+        let names = names_in(dir.path());
+        let aside: Vec<_> = names.iter().filter(|name| name.contains("corrupt")).collect();
+        assert_eq!(aside, [&format!("history.db.corrupt-{number}")]);
+    }
+}
+
 /// Goes on after an error from where the store is then. What was told of it.
 #[track_caller]
 fn serves(dir: &Path) -> Option<String> {
