@@ -9,7 +9,7 @@ mod trouble;
 pub(crate) use aside::move_aside;
 pub(crate) use connection::{abandon, checkpoint, connect, immutable, is_gone};
 pub(crate) use file::{
-    Unusable, companion_of, directory_problem, make, owner_problem, prepare, printable, unwritable,
+    Unusable, companion_of, directory_problem, is_there, make, owner_problem, prepare, printable, unwritable,
 };
 pub(crate) use schema::Schema;
 pub(crate) use trouble::Trouble;

@@ -45,7 +45,11 @@ impl Opened {
 /// How the monitor keeps it.
 pub(crate) fn keeper(config: &Config) -> Keeper {
     let settings = &config.history;
-    Keeper { store: open(config, true), name: settings.store.to_string(), limits: limits(settings) }
+    let store = match settings.store.file(&config.state_dir) {
+        Some(file) => Box::new(Sqlite::to_write(file)),
+        None => postgres(settings),
+    };
+    Keeper { store, name: settings.store.to_string(), limits: limits(settings) }
 }
 
 /// How long and how much of it.
@@ -64,7 +68,7 @@ pub(crate) const fn record(settings: &HistorySettings) -> Record {
 /// The history alone, to be read, or also to be cleaned up.
 pub(crate) fn open(config: &Config, writes: bool) -> Box<dyn HistoryStore> {
     match config.history.store.file(&config.state_dir) {
-        Some(file) if writes => Box::new(Sqlite::to_write(file)),
+        Some(file) if writes => Box::new(Sqlite::to_change(file)),
         Some(file) => Box::new(Sqlite::to_read(file)),
         None => postgres(&config.history),
     }

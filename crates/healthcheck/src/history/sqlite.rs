@@ -41,6 +41,7 @@ pub(crate) struct Sqlite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Write,
+    Change,
     Read,
 }
 
@@ -48,6 +49,11 @@ impl Sqlite {
     /// For the one who writes: what is not there is made, what is damaged is moved aside and begun anew.
     pub(crate) const fn to_write(path: PathBuf) -> Self {
         Self { path, access: Access::Write, opened: None, remark: None }
+    }
+
+    /// For whoever changes a little of what is there, beside the one who writes.
+    pub(crate) const fn to_change(path: PathBuf) -> Self {
+        Self { path, access: Access::Change, opened: None, remark: None }
     }
 
     /// For whoever only wants to know.
@@ -114,6 +120,7 @@ impl Sqlite {
     fn open(&mut self) -> Result<Opened, HistoryError> {
         let unopened = match self.access {
             Access::Read => opening::to_read(&self.path),
+            Access::Change => opening::to_change(&self.path),
             Access::Write => match opening::to_write(&self.path) {
                 Err(Unopened::Trouble(Trouble::Damage(damage))) => {
                     self.begin_anew(&damage)?;

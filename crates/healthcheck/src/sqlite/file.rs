@@ -51,6 +51,14 @@ pub(crate) fn prepare(path: &Path, owner_of_directory: u32) -> Result<(), Unusab
     Ok(())
 }
 
+/// Whether there is a database, which can be believed with its companions; nothing of it is changed.
+pub(crate) fn is_there(path: &Path, owner_of_directory: u32) -> Result<bool, Unusable> {
+    for companion in COMPANIONS {
+        examine(&companion_of(path, companion), owner_of_directory)?;
+    }
+    Ok(examine(path, owner_of_directory)?.is_some())
+}
+
 /// What is at a path, if anything is, and nobody else can have put it there.
 fn examine(path: &Path, owner_of_directory: u32) -> Result<Option<Metadata>, Unusable> {
     let metadata = match fs::symlink_metadata(path) {

@@ -2,6 +2,7 @@
 
 use crate::sqlite::{self, Schema, Trouble, Unusable, companion_of, connect, printable};
 use rusqlite::{Connection, OpenFlags};
+use std::fmt::Display;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -66,10 +67,7 @@ impl From<Unusable> for Unopened {
 /// Opens the database, which is made where there is none.
 pub(super) fn to_write(path: &Path) -> Result<Opened, Unopened> {
     let path = place(path)?;
-    let len = path.metadata().map_or(0, |metadata| metadata.len());
-    if len == 0 && companion_of(&path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
-        return Err(Trouble::Damage("it is empty, its log is not".to_owned()).into());
-    }
+    let len = believed_len(&path)?;
     let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     match prepare(&mut connection, len) {
         Ok(newer) => Ok(Opened { connection, newer }),
@@ -80,18 +78,51 @@ pub(super) fn to_write(path: &Path) -> Result<Opened, Unopened> {
     }
 }
 
+/// Opens what is there, for whoever changes a little beside the one who writes: nothing is made, moved aside, brought up
+/// to date, or given to somebody else.
+pub(super) fn to_change(path: &Path) -> Result<Opened, Unopened> {
+    let path = real(path).map_err(|error| none(path, &error))?;
+    let owner = believe_directory(path.parent().unwrap_or(Path::new("/")))?;
+    if !sqlite::is_there(&path, owner)? {
+        return Err(none(&path, &"there is no such file"));
+    }
+    believed_len(&path)?;
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let (version, newest) = (SCHEMA.version(&connection)?, SCHEMA.newest());
+    if version < newest {
+        return Err(none(&path, &format!("it has schema {version}, this one knows {newest}")));
+    }
+    connection.execute_batch(SETTINGS)?;
+    Ok(Opened { connection, newer: (version > newest).then(|| newer(version)) })
+}
+
+/// How large the file is. An empty one would take its log with it.
+fn believed_len(path: &Path) -> Result<u64, Trouble> {
+    let len = path.metadata().map_or(0, |metadata| metadata.len());
+    if len == 0 && companion_of(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(Trouble::Damage("it is empty, its log is not".to_owned()));
+    }
+    Ok(len)
+}
+
 /// The path without links, in a directory that can be believed, and a file there.
 fn place(path: &Path) -> Result<PathBuf, Unopened> {
     let given = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let not_now = |error: std::io::Error| Unopened::Told(sqlite::unwritable(given, &error));
     DirBuilder::new().recursive(true).mode(OURS_ALONE).create(given).map_err(not_now)?;
     let path = real(path).map_err(not_now)?;
-    let metadata = given.metadata().map_err(not_now)?;
-    if let Some((problem, cure)) = sqlite::directory_problem(&metadata) {
-        return Err(Unopened::Told(format!("{}: not used: {problem}: {cure}", printable(given))));
-    }
-    sqlite::prepare(&path, metadata.uid())?;
+    sqlite::prepare(&path, believe_directory(given)?)?;
     Ok(path)
+}
+
+/// Who owns a directory that can be believed.
+fn believe_directory(dir: &Path) -> Result<u32, Unopened> {
+    let metadata = dir.metadata().map_err(|error| Unopened::Told(sqlite::unwritable(dir, &error)))?;
+    if let Some((problem, cure)) = sqlite::directory_problem(&metadata) {
+        return Err(Unopened::Told(format!("{}: not used: {problem}: {cure}", printable(dir))));
+    }
+    Ok(metadata.uid())
 }
 
 /// The same file by a path whose directories are no links.
@@ -106,7 +137,7 @@ fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trou
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let version = SCHEMA.version(connection)?;
     if version > SCHEMA.newest() {
-        return Ok(Some(format!("schema {version}, this one knows {}", SCHEMA.newest())));
+        return Ok(Some(newer(version)));
     }
     connection.execute_batch(SETTINGS)?;
     if version == 0 {
@@ -120,6 +151,10 @@ fn prepare(connection: &mut Connection, len: u64) -> Result<Option<String>, Trou
     }
     SCHEMA.migrate(connection, version)?;
     Ok(None)
+}
+
+fn newer(version: usize) -> String {
+    format!("schema {version}, this one knows {}", SCHEMA.newest())
 }
 
 fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
@@ -136,14 +171,8 @@ fn check(connection: &Connection, len: u64) -> Result<(), Trouble> {
 
 /// Opens what is there, and changes nothing of it.
 pub(super) fn to_read(path: &Path) -> Result<Opened, Unopened> {
-    let none = |problem: &dyn std::fmt::Display| {
-        let path = printable(path);
-        Unopened::Told(format!(
-            "no history can be read in {path}: {problem}: `healthcheck monitor` writes it"
-        ))
-    };
-    let path = real(path).map_err(|error| none(&error))?;
-    path.symlink_metadata().map_err(|error| none(&error))?;
+    let path = real(path).map_err(|error| none(path, &error))?;
+    path.symlink_metadata().map_err(|error| none(&path, &error))?;
     let readable = |connection: Connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF;")?;
@@ -157,7 +186,12 @@ pub(super) fn to_read(path: &Path) -> Result<Opened, Unopened> {
         other => other?,
     };
     if version == 0 {
-        return Err(none(&"nothing was written yet"));
+        return Err(none(&path, &"nothing was written yet"));
     }
     Ok(Opened { connection, newer: None })
+}
+
+fn none(path: &Path, problem: &dyn Display) -> Unopened {
+    let path = printable(path);
+    Unopened::Told(format!("no history can be read in {path}: {problem}: `healthcheck monitor` writes it"))
 }

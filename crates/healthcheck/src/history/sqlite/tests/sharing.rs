@@ -51,6 +51,32 @@ fn look_and_copy(dir: &Path, is_over: &AtomicBool) -> usize {
     copies
 }
 
+/// A prune as root makes nothing that a monitor of another user could not open, and begins nothing anew under it.
+#[test]
+fn who_changes_a_little_makes_nothing_and_gives_nothing_away() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut guest = Sqlite::to_change(database(dir.path()));
+    let error = guest.stock().unwrap_err().to_string();
+    assert!(error.ends_with("there is no such file: `healthcheck monitor` writes it"), "{error}");
+    assert_eq!(names_in(dir.path()), [""; 0]);
+    teller(dir.path()).tells([beat("camera", "a", "12:00:00")]);
+    for path in [dir.path(), &database(dir.path())] {
+        std::os::unix::fs::chown(path, Some(4711), Some(4711)).unwrap();
+    }
+    let slice = guest.stock().unwrap().slices.remove(0);
+    assert_eq!(guest.prune(&slice, 100).unwrap().rows, 1);
+    for name in ["history.db", "history.db-shm", "history.db-wal"] {
+        let metadata = dir.path().join(name).metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o777), (4711, 4711, 0o640), "{name}");
+    }
+    drop(guest);
+    std::fs::write(database(dir.path()), "no database ".repeat(1_000)).unwrap();
+    let mut guest = Sqlite::to_change(database(dir.path()));
+    let error = guest.stock().unwrap_err().to_string();
+    assert!(error.contains("is damaged") && guest.remark().is_none(), "{error}");
+    assert_eq!(names_in(dir.path()), ["history.db"]);
+}
+
 /// As many heartbeats of the one as changes of the other.
 #[track_caller]
 fn is_consistent(copy: &Path) {
