@@ -191,6 +191,10 @@ impl Spool {
     }
 
     fn begin_file(&mut self) -> Result<(), Unusable> {
+        // One that is finished outlasts a power failure; what is lost of the last one is of a minute.
+        if let Some(finished) = self.writing.take() {
+            let _ = finished.sync_data();
+        }
         let made = DirBuilder::new().recursive(true).mode(OURS_ALONE).create(&self.dir);
         if let Err(unusable) = place::examine_directory(&self.dir) {
             self.doubt(&unusable);
