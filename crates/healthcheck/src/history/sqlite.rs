@@ -16,8 +16,8 @@ use super::{
     Slice, StatusRow, Stock,
 };
 use crate::sqlite::{self, Trouble, printable};
-use healthcheck_core::Gap;
 use healthcheck_core::history::{Resolution, Window};
+use healthcheck_core::{Gap, Subject};
 use jiff::Timestamp;
 use opening::{Opened, Unopened};
 use portion::Untaken;
@@ -217,6 +217,30 @@ impl HistoryStore for Sqlite {
         self.ask(|connection| {
             let reading = connection.unchecked_transaction()?;
             runs::runs(&reading, of, window, take)
+        })
+    }
+
+    fn openings(
+        &mut self,
+        of: &Selection,
+        window: Window,
+        take: &mut dyn FnMut(RunRow) -> bool,
+    ) -> Result<(), HistoryError> {
+        self.ask(|connection| {
+            let reading = connection.unchecked_transaction()?;
+            runs::openings(&reading, of, window, take)
+        })
+    }
+
+    fn run_at(
+        &mut self,
+        host: &str,
+        subject: &Subject,
+        at: Timestamp,
+    ) -> Result<Option<RunRow>, HistoryError> {
+        self.ask(|connection| {
+            let reading = connection.unchecked_transaction()?;
+            runs::run_at(&reading, host, subject, at)
         })
     }
 

@@ -1,7 +1,8 @@
 //! What people and programs ask the tables themselves.
 
 use super::*;
-use crate::history::suite::{beats, changed};
+use crate::history::Entry;
+use crate::history::suite::{at, beats, changed, transition};
 use health_reporter::Status::{Error, Healthy, Unknown};
 use jiff::SignedDuration;
 
@@ -69,6 +70,81 @@ fn indexes_answer_what_is_asked() {
     let expected =
         "USING COVERING INDEX system_status_history_opens (service_name=? AND kind=? AND host=? AND id>?)";
     assert!(marks.contains(expected) && !marks.contains("TEMP B-TREE"), "{marks}");
+    let openings = plan(&connection, runs::OPENINGS);
+    assert!(
+        openings.contains("USING COVERING INDEX system_status_history_opens (service_name=?)"),
+        "{openings}"
+    );
+    for (sql, range) in [(runs::FIRST_AFTER, ">"), (runs::LAST_UNTIL, "<")] {
+        let plan = plan(&connection, sql);
+        let expected =
+            format!("system_status_history_of_service (service_name=? AND heartbeat_timestamp{range}?)");
+        assert!(plan.contains(&expected), "{plan}");
+    }
     let of_all = plan(&connection, retention::RUNS_BY_DAY);
     assert!(of_all.contains("COVERING INDEX"), "{of_all}");
+}
+
+/// The openings of a window by the statement for them, and by all runs.
+#[track_caller]
+fn openings_in(store: &mut dyn HistoryStore, window: Window) -> Vec<RunRow> {
+    let (mut found, mut all) = (Vec::new(), Vec::new());
+    let mut take = |run| {
+        found.push(run);
+        true
+    };
+    store.openings(&Selection::default(), window, &mut take).unwrap();
+    let mut take = |run: RunRow| {
+        if run.opens && window.from <= run.begun_at && run.begun_at < window.to {
+            all.push(run);
+        }
+        true
+    };
+    store.runs(&Selection::default(), window, &mut take).unwrap();
+    all.sort_by_key(|run| std::cmp::Reverse((run.begun_at, run.id)));
+    assert_eq!(found, all);
+    found
+}
+
+#[test]
+fn openings_and_the_run_at_an_instant_are_those_among_all_runs() {
+    for record in [Record::Changes, Record::Heartbeats] {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mut teller = teller(dir.path());
+        teller.record = record;
+        let (begin, mut dice) = (at("12:00:00"), Dice(7));
+        let time = |second: i64| (begin + SignedDuration::from_secs(second)).to_string();
+        let mut statuses = [Unknown; 3];
+        for second in 0..400 {
+            let (one, to) = (dice.below(3), [Healthy, Error][dice.below(2)]);
+            let name = ["camera", "core", "wall"][one];
+            if dice.below(3) == 0 && statuses[one] != to {
+                teller.tells([changed(second + 1, name, statuses[one], to, &time(2 * second))]);
+                statuses[one] = to;
+            } else if statuses[one] != Unknown && dice.below(8) > 0 {
+                let task = ["a", "b"][dice.below(2)];
+                let time = time(2 * second);
+                teller.tells([beats(name, statuses[one], task, &time, &time, 1)]);
+            }
+        }
+        let store = &mut *teller.store;
+        let window = |from, to| Window {
+            from: begin + SignedDuration::from_secs(from),
+            to: begin + SignedDuration::from_secs(to),
+        };
+        assert!(openings_in(store, window(-9, 900)).len() > 50);
+        assert!(openings_in(store, window(200, 400)).len() > 10);
+        let mut runs = Vec::new();
+        let mut take = |run| {
+            runs.push(run);
+            true
+        };
+        store.runs(&Selection::default(), window(-9, 900), &mut take).unwrap();
+        for (second, name) in (-2..802).flat_map(|second| ["camera", "wall"].map(|name| (second, name))) {
+            let (instant, subject) = (begin + SignedDuration::from_secs(second), Subject::service(name));
+            let expected = runs.iter().find(|run| run.subject == subject && run.begun_at <= instant);
+            assert_eq!(store.run_at("deimos", &subject, instant).unwrap().as_ref(), expected, "{second}");
+            assert_eq!(store.run_at("phobos", &subject, instant).unwrap(), None);
+        }
+    }
 }
