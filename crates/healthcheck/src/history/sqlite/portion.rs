@@ -40,7 +40,7 @@ const PUT_NUMBERS: &str = "INSERT INTO system_numbers (resolution, series, at, c
      count = min(count, 9223372036854775807 - excluded.count) + excluded.count, sum = sum + excluded.sum,
      minimum = min(minimum, excluded.minimum), maximum = max(maximum, excluded.maximum)";
 const AMEND: &str = "UPDATE system_status_history
-     SET message = ?6, reasons = ?7, evidence = ?8, is_healed_by_supervisor = ?9
+     SET message = ?6, reasons = ?7, evidence = ?8, is_flapping = ?9, is_healed_by_supervisor = ?10
      WHERE id = (SELECT id FROM system_status_history WHERE opens AND service_name = ?1 AND kind = ?2 AND host = ?3
          AND begun_at = ?4 AND transition_id = ?5 ORDER BY id DESC LIMIT 1) RETURNING id";
 
@@ -178,6 +178,7 @@ impl Writer<'_> {
                 message,
                 json(&transition.reasons)?,
                 json(&transition.evidence)?,
+                transition.is_flapping,
                 transition.is_healed_by_supervisor,
             ];
             if let Some(run) = statement.query_row(amended, |row| row.get(0)).optional()? {

@@ -148,3 +148,16 @@ fn openings_and_the_run_at_an_instant_are_those_among_all_runs() {
         }
     }
 }
+
+/// What was found out later is all that a reader sees.
+#[test]
+fn an_amended_transition_is_no_longer_flapping() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut teller = teller(dir.path());
+    let mut amended = transition("camera", Unknown, Error, "12:00:00");
+    teller.tells([Entry::Transition { id: 1, transition: amended.clone() }]);
+    assert!(amended.is_flapping);
+    (amended.is_flapping, amended.message) = (false, "its cable".to_owned());
+    teller.tells([Entry::Amended { id: 1, transition: amended.clone() }]);
+    assert_eq!(teller.runs("camera")[0].transition.as_ref(), Some(&amended));
+}
