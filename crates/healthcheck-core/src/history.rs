@@ -13,6 +13,7 @@ use crate::{Cause, Subject};
 use health_reporter::Status;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Time from one instant up to, and without, another.
@@ -120,6 +121,22 @@ pub struct Beats {
     /// How many they are; at least one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
+    /// The first of them is the first that this run of the monitor read: a former one may have read it too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_known: bool,
+}
+
+impl Beats {
+    /// All of them but the first where that is known, since the last known one is not older; nothing if that is all.
+    #[must_use]
+    pub fn unknown(&self, last_known: Option<Timestamp>) -> Option<Cow<'_, Self>> {
+        let is_known = |last: Timestamp| self.first.as_microsecond() <= last.as_microsecond();
+        if !self.may_be_known || !last_known.is_some_and(is_known) {
+            return Some(Cow::Borrowed(self));
+        }
+        let count = self.count.checked_sub(1).filter(|count| *count > 0)?;
+        Some(Cow::Owned(Self { count, first: self.last, may_be_known: false, ..self.clone() }))
+    }
 }
 
 const fn one() -> u64 {

@@ -83,6 +83,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
     let variable = |name: &str| std::env::var_os(name);
     let given = Surroundings::of_this_process(cli.common.config.as_deref(), &variable);
+    if cli.at.is_some() && cli.command.is_some() {
+        anyhow::bail!("--at shows the snapshot of another time: leave out the command");
+    }
     match &cli.command {
         None => {
             let picture = snapshot(cli, env, &load(&given)?)?;

@@ -439,6 +439,9 @@ impl Monitor {
 
     fn stop(mut self, why: &str) {
         self.settle();
+        // Until now somebody looked.
+        let (state, _) = std::mem::take(&mut self.state).pass(&self.now());
+        self.state = state;
         self.alerts.stop(Timestamp::now());
         self.ledger.save(&self.state, &mut self.alerts, clock::boottime());
         drop(self.inputs.published.take());

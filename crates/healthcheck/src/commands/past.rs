@@ -96,13 +96,17 @@ fn not_observed(
 ) -> anyhow::Result<Option<String>> {
     if let Some(Gap { from, to, reason }) = store.gaps(host, instant)?.into_iter().next() {
         let reason = reason.as_str().replace('_', " ");
-        return Ok(Some(format!("nobody looked from {from:.0} to {to:.0}: {reason}")));
+        return Ok(Some(format!("nobody looked from {} to {}: {reason}", local(from), local(to))));
     }
     let known = store.hosts()?.into_iter().find(|known| known.name == host);
     let last_seen = known.map_or(Timestamp::MIN, |known| known.last_seen);
     let is_on_its_way = is_written && Timestamp::now().duration_since(last_seen) <= ON_ITS_WAY;
     let is_unseen = last_seen < instant.from && !is_on_its_way;
-    Ok(is_unseen.then(|| format!("nobody has looked since {last_seen:.0}")))
+    Ok(is_unseen.then(|| format!("nobody has looked since {}", local(last_seen))))
+}
+
+fn local(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%F %T").to_string()
 }
 
 fn of_subject(

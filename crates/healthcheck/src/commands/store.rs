@@ -10,9 +10,10 @@ use crate::history::sqlite::Sqlite;
 use crate::history::unusable::Unusable;
 use crate::history::{HistoryError, HistoryStore, Record};
 use crate::monitor::Keeper;
-use crate::monitor::control::Question;
+use crate::monitor::control::{Answer, Question};
 use crate::sources::machine;
 use crate::state::Store;
+use anyhow::bail;
 use healthcheck_core::history::retention::Limits;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, warn};
@@ -33,6 +34,9 @@ pub(crate) struct Opened {
 impl Opened {
     fn say_remark(&self) {
         self.remark.iter().for_each(|remark| warn!("{remark}"));
+        if !self.is_written && self.host == machine::host_name() {
+            warn!("no monitor runs: this is how it was when the last one did");
+        }
     }
 
     /// What it knows of the machine that is meant.
@@ -93,30 +97,45 @@ pub(crate) fn open_to_read(
     monitor: Option<&RunningMonitor>,
     host: Option<String>,
 ) -> anyhow::Result<Opened> {
-    if let Some(monitor) = monitor
-        && let Err(error) = monitor.ask(&Question::Remember)
-    {
-        debug!("what happened within the last minute may not be written yet: {error}");
-    }
+    let problem = monitor.and_then(unwritten);
     let own = machine::host_name();
     let (mut store, host) = (open(config, false), host.unwrap_or_else(|| own.clone()));
     let retention = SignedDuration::try_from(config.history.retention).unwrap_or(SignedDuration::MAX);
     match store.hosts() {
+        Ok(_) if problem.is_some() && host == own => {
+            kept(config, HistoryError::new(problem.unwrap_or_default()), true)
+        }
+        Ok(hosts) if host != own && hosts.iter().all(|known| known.name != host) => {
+            let known: Vec<String> = hosts.into_iter().map(|known| known.name).collect();
+            bail!("nothing is known of a machine {host:?}; known are {}", known.join(", "))
+        }
         Ok(_) => Ok(Opened { store, host, remark: None, retention, is_written: monitor.is_some() }),
-        Err(error) if host == own => kept(config, error),
+        Err(error) if host == own => kept(config, error, monitor.is_some()),
         Err(error) => Err(error.into()),
     }
 }
 
+/// Why the monitor has not written what happened until now, where it says so.
+fn unwritten(monitor: &RunningMonitor) -> Option<String> {
+    match monitor.ask(&Question::Remember) {
+        Ok(Answer::Refused { problem }) => Some(problem),
+        Ok(_) => None,
+        Err(error) => {
+            debug!("what happened within the last minute may not be written yet: {error}");
+            None
+        }
+    }
+}
+
 /// What `state.db` tells instead.
-fn kept(config: &Config, error: HistoryError) -> anyhow::Result<Opened> {
+fn kept(config: &Config, error: HistoryError, is_written: bool) -> anyhow::Result<Opened> {
     let own = machine::host_name();
     let reader = Store::read_only(&config.state_dir).ok();
     let kept = reader.and_then(|reader| Kept::of(&reader, own.clone(), telling::rules(config)).ok());
     let Some(kept) = kept else { return Err(error.into()) };
     let remark = format!("{error}; this is what state.db tells of it, without tasks, heartbeats and numbers");
     let retention = SignedDuration::MAX;
-    Ok(Opened { store: Box::new(kept), host: own, remark: Some(remark), retention, is_written: false })
+    Ok(Opened { store: Box::new(kept), host: own, remark: Some(remark), retention, is_written })
 }
 
 /// Asks; where the history fails in the middle of it, `state.db` is asked instead.
@@ -129,7 +148,7 @@ pub(crate) fn ask<T>(
     match question(&mut opened) {
         Err(error) if opened.remark.is_none() && opened.host == machine::host_name() => {
             let error = error.downcast::<HistoryError>()?;
-            let mut instead = kept(config, error)?;
+            let mut instead = kept(config, error, opened.is_written)?;
             instead.say_remark();
             question(&mut instead)
         }

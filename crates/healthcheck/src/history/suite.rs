@@ -188,5 +188,14 @@ pub(crate) fn beats(name: &str, status: Status, task: &str, first: &str, last: &
     let cause = if status.is_bad() { Cause::Crashed } else { Cause::SelfReported };
     let task = (!task.is_empty()).then(|| task.to_owned());
     let (first, last) = (at(first), at(last));
-    Entry::Beats(Beats { subject: Subject::service(name), status, cause, task, first, last, count })
+    Entry::Beats(Beats {
+        subject: Subject::service(name),
+        status,
+        cause,
+        task,
+        first,
+        last,
+        count,
+        may_be_known: false,
+    })
 }

@@ -27,6 +27,25 @@ pub(super) struct Ledgered {
     pub(super) last: i64,
 }
 
+/// Whether a report was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Newness {
+    /// In this run.
+    Known,
+    New,
+    /// It is the first of its service in this run; a former run may have seen it.
+    First,
+}
+
+/// A heartbeat of a subject, or a look at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat {
+    /// Wall time.
+    pub(super) at: Timestamp,
+    /// A former run of the monitor may have seen it.
+    pub(super) may_be_known: bool,
+}
+
 /// What is gathered.
 #[derive(Debug)]
 pub(super) struct Gathering {
@@ -81,16 +100,16 @@ impl Gathering {
     }
 
     /// Whether a report is another one than was last seen; `stamp` is the kernel's of its file.
-    pub(super) fn is_new(&mut self, subject: &Subject, stamp: Timestamp) -> bool {
+    pub(super) fn newness(&mut self, subject: &Subject, stamp: Timestamp) -> Newness {
         match self.stamps.get_mut(subject) {
-            Some(known) if *known == stamp => false,
+            Some(known) if *known == stamp => Newness::Known,
             Some(known) => {
                 *known = stamp;
-                true
+                Newness::New
             }
             None => {
                 self.stamps.insert(subject.clone(), stamp);
-                true
+                Newness::First
             }
         }
     }
@@ -100,8 +119,9 @@ impl Gathering {
         self.closed.extend(self.beats.remove(subject).unwrap_or_default());
     }
 
-    /// A heartbeat of a subject, or a look at it, at an instant.
-    pub(super) fn beat(&mut self, subject: &Subject, verdict: &Verdict, task: Option<&str>, at: Timestamp) {
+    /// A heartbeat of a subject, or a look at it, under the verdict that it led to.
+    pub(super) fn beat(&mut self, subject: &Subject, verdict: &Verdict, task: Option<&str>, beat: Beat) {
+        let Beat { at, may_be_known } = beat;
         let of_subject = self.beats.entry(subject.clone()).or_default();
         let Verdict { status, cause, .. } = *verdict;
         match of_subject.last_mut() {
@@ -114,7 +134,17 @@ impl Gathering {
             }
             _ => {
                 let (subject, task) = (subject.clone(), task.map(str::to_owned));
-                of_subject.push(Beats { subject, status, cause, task, first: at, last: at, count: 1 });
+                let count = 1;
+                of_subject.push(Beats {
+                    subject,
+                    status,
+                    cause,
+                    task,
+                    first: at,
+                    last: at,
+                    count,
+                    may_be_known,
+                });
                 self.count += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! What the loop does so that what happens is remembered: it gathers, and hands over; it never waits.
 
-use super::gathering::Ledgered;
+use super::gathering::{Beat, Ledgered, Newness};
 use super::historian::Historian;
 use super::{Monitor, Settings};
 use crate::commands::store;
@@ -14,8 +14,8 @@ use tracing::warn;
 
 /// What of an observation is remembered, apart from the verdict on it.
 pub(super) struct Seen {
-    /// When it was a heartbeat, or a look, wall time.
-    beat: Option<Timestamp>,
+    /// That it was a heartbeat, or a look.
+    beat: Option<Beat>,
     numbers: Vec<(String, f64)>,
 }
 
@@ -38,7 +38,12 @@ impl Monitor {
             Ok(Facts::Aftermath(_) | Facts::TimePassed) | Err(_) => None,
         };
         let is_report = matches!(&observation.outcome, Ok(Facts::Service(_)));
-        let beat = beat.filter(|at| !is_report || self.gathering.is_new(subject, *at));
+        let newness = beat.map(|at| match is_report {
+            true => self.gathering.newness(subject, at),
+            false => Newness::New,
+        });
+        let beat = newness.filter(|newness| *newness != Newness::Known).zip(beat);
+        let beat = beat.map(|(newness, at)| Beat { at, may_be_known: newness == Newness::First });
         let numbers =
             if beat.is_some() { self.gathering.meter.read(observation, awake()) } else { Vec::new() };
         Seen { beat, numbers }
@@ -64,9 +69,9 @@ impl Monitor {
         wall: Timestamp,
     ) {
         self.gathering.measure(subject, seen.numbers, wall);
-        if let Some((at, verdict)) = seen.beat.zip(self.state.verdict(subject)) {
-            let at = transition.map_or(at, |transition| at.max(transition.at));
-            self.gathering.beat(subject, verdict, self.state.task(subject), at);
+        if let Some((mut beat, verdict)) = seen.beat.zip(self.state.verdict(subject)) {
+            beat.at = transition.map_or(beat.at, |transition| beat.at.max(transition.at));
+            self.gathering.beat(subject, verdict, self.state.task(subject), beat);
         }
     }
 

@@ -12,6 +12,7 @@ use flow::Item;
 use health_reporter::Status;
 use healthcheck_core::{SubjectView, wording};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rows::Row;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -53,11 +54,12 @@ impl Table<'_> {
     fn head(&mut self, picture: &Picture) -> io::Result<()> {
         let columns = self.surface.columns;
         let mut left = format!("healthcheck  {}", printable(&picture.host));
+        if picture.source == Source::History {
+            let local = picture.snapshot.timestamp.to_zoned(TimeZone::system());
+            left = format!("{left} as of {}", local.strftime("%F %T"));
+        }
         for part in picture.project.as_deref().into_iter().chain([picture.mode.as_str()]) {
             left = format!("{left} · {}", printable(part));
-        }
-        if picture.source == Source::History {
-            left = format!("{left} · as of {:.0}", picture.snapshot.timestamp);
         }
         let right = headline::on_all(picture);
         let room = columns.saturating_sub(width(&right) + GAP.len());

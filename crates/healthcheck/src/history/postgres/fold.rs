@@ -122,6 +122,8 @@ impl Fold {
 
     fn beats(&mut self, beats: &Beats, record: Record) {
         let subject = words::subject(&beats.subject);
+        let last_known = self.standing(&subject).and_then(|standing| standing.last_heartbeat);
+        let Some(beats) = beats.unknown(last_known) else { return };
         let task = beats.task.as_deref().map(|task| storable::text(task).into_owned());
         let (first, last) = (words::time(beats.first), words::time(beats.last));
         let verdict = (beats.status, beats.cause);

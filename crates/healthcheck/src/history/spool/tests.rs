@@ -15,6 +15,7 @@ fn batch(number: u64) -> Batch {
         first: at,
         last: at,
         count: 1,
+        may_be_known: false,
     };
     Batch {
         run: "r".to_owned(),

@@ -110,6 +110,15 @@ fn told(service: i64, minute: i64, base: Timestamp) -> impl Iterator<Item = Entr
         Entry::Transition { id: minute * SERVICES + service + 1, transition: told }
     });
     let (subject, task) = (Subject::service(&name), Some("indexing 2025".to_owned()));
-    let beats = Entry::Beats(Beats { subject, status, cause, task, first: at, last: at, count: 1 });
+    let beats = Entry::Beats(Beats {
+        subject,
+        status,
+        cause,
+        task,
+        first: at,
+        last: at,
+        count: 1,
+        may_be_known: false,
+    });
     change.into_iter().chain([beats])
 }

@@ -3,11 +3,13 @@
 use super::{Case, Teller, at, beat, beats, changed, mark, transition};
 use crate::history::{Entry, Record, RunRow};
 use health_reporter::Status::{Error, Healthy, Unknown, Warning};
+use healthcheck_core::history::Beats;
 use healthcheck_core::{Cause, Subject};
 
-pub(super) const CASES: [Case; 11] = [
+pub(super) const CASES: [Case; 12] = [
     ("a transition opens a run", a_transition_opens_a_run),
     ("heartbeats that say the same", heartbeats_that_say_the_same),
+    ("a heartbeat that is known", a_heartbeat_that_is_known),
     ("another task is another run", another_task_is_another_run),
     ("the first heartbeat tells the task", the_first_heartbeat_tells_the_task),
     ("heartbeats that say something else", heartbeats_that_say_something_else),
@@ -67,6 +69,22 @@ fn heartbeats_that_say_the_same(teller: &mut Teller) {
         }
     }
     assert_eq!(teller.status("core").unwrap().current_task, None);
+}
+
+/// The next monitor reads the report that the last one left behind.
+fn a_heartbeat_that_is_known(teller: &mut Teller) {
+    let again = |first: &str, last: &str, count| match beats("camera", Healthy, "a", first, last, count) {
+        Entry::Beats(beats) => Entry::Beats(Beats { may_be_known: true, ..beats }),
+        other => other,
+    };
+    let (noon, later) = ("2025-06-01T12:00:00.5Z", "2025-06-01T12:01:00Z");
+    teller.tells([beat("camera", "a", noon)]);
+    teller.tells([again(noon, noon, 1)]);
+    teller.tells([again(noon, later, 2)]);
+    let heard: u64 = teller.runs("camera").iter().map(|run| run.heartbeats).sum();
+    assert_eq!(heard, 2, "the one at noon, and the one after it");
+    teller.tells([again("2025-06-01T12:02:00Z", "2025-06-01T12:02:00Z", 1)]);
+    assert_eq!(teller.runs("camera").iter().map(|run| run.heartbeats).sum::<u64>(), 3, "one that is new");
 }
 
 fn another_task_is_another_run(teller: &mut Teller) {

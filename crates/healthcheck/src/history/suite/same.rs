@@ -138,6 +138,15 @@ impl Story {
         let count = 1 + u64::try_from(self.below(3)).unwrap();
         self.beats += count;
         let last = self.now + SignedDuration::from_secs(i64::try_from(count).unwrap());
-        Entry::Beats(Beats { subject, status, cause, task, first: self.now, last, count })
+        Entry::Beats(Beats {
+            subject,
+            status,
+            cause,
+            task,
+            first: self.now,
+            last,
+            count,
+            may_be_known: false,
+        })
     }
 }

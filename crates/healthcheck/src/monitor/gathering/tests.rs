@@ -8,6 +8,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
+fn beat(at: Timestamp) -> Beat {
+    Beat { at, may_be_known: false }
+}
+
 fn now(second: i64) -> Now {
     now_at(second, second)
 }
@@ -45,7 +49,7 @@ fn heartbeats_that_say_the_same_are_one_and_those_that_do_not_are_not() {
     let mut gathering = Gathering::of("run".to_owned(), Record::Changes);
     let well = verdict(Status::Healthy);
     for (second, task) in [(0, "a"), (1, "a"), (2, "b"), (3, "a")] {
-        gathering.beat(&camera(), &well, Some(task), at(second));
+        gathering.beat(&camera(), &well, Some(task), beat(at(second)));
     }
     assert_eq!(gathering.next_boottime(Duration::ZERO), None, "they wait for the pulse");
     let batch = all(&mut gathering, &now(4));
@@ -63,13 +67,13 @@ fn each_heartbeat_is_one_where_that_is_wanted_and_is_handed_over_soon() {
     let mut gathering = Gathering::of("run".to_owned(), Record::Heartbeats);
     let boottime = Duration::from_secs(50);
     assert_eq!(gathering.next_boottime(boottime), None);
-    (0..3).for_each(|second| gathering.beat(&camera(), &verdict(Status::Healthy), None, at(second)));
+    (0..3).for_each(|second| gathering.beat(&camera(), &verdict(Status::Healthy), None, beat(at(second))));
     let due = gathering.next_boottime(boottime);
     assert_eq!(due, Some(boottime + EACH_WITHIN));
     assert_eq!(gathering.next_boottime(boottime + EACH_WITHIN / 2), due, "it does not move");
     assert_eq!(all(&mut gathering, &now(4)).beats.len(), 3);
     assert_eq!(gathering.next_boottime(boottime), None);
-    (0..MAX_BEATS).for_each(|_| gathering.beat(&camera(), &verdict(Status::Healthy), None, at(1)));
+    (0..MAX_BEATS).for_each(|_| gathering.beat(&camera(), &verdict(Status::Healthy), None, beat(at(1))));
     assert_eq!(gathering.next_boottime(boottime), Some(boottime));
 }
 
@@ -77,10 +81,10 @@ fn each_heartbeat_is_one_where_that_is_wanted_and_is_handed_over_soon() {
 #[test]
 fn what_was_said_before_a_change_stays_before_it() {
     let mut gathering = Gathering::of("run".to_owned(), Record::Changes);
-    gathering.beat(&camera(), &verdict(Status::Healthy), None, at(0));
-    gathering.beat(&Subject::service("audio"), &verdict(Status::Healthy), None, at(0));
+    gathering.beat(&camera(), &verdict(Status::Healthy), None, beat(at(0)));
+    gathering.beat(&Subject::service("audio"), &verdict(Status::Healthy), None, beat(at(0)));
     gathering.turn(&camera());
-    gathering.beat(&camera(), &verdict(Status::Error), None, at(1));
+    gathering.beat(&camera(), &verdict(Status::Error), None, beat(at(1)));
     let before = gathering.cut_before(&ledgered(7), at(2)).unwrap();
     let after = gathering.cut(&ledgered(8), at(2));
     let told = |batch: &Batch| -> Vec<_> {
@@ -98,10 +102,10 @@ fn what_was_said_before_a_change_stays_before_it() {
 #[test]
 fn a_report_that_is_read_again_is_no_heartbeat() {
     let mut gathering = Gathering::of("run".to_owned(), Record::Changes);
-    assert!(gathering.is_new(&camera(), at(0)) && !gathering.is_new(&camera(), at(0)));
-    assert!(gathering.is_new(&camera(), at(1)));
+    let mut newness = |second| gathering.newness(&camera(), at(second));
+    assert_eq!([newness(0), newness(0), newness(1)], [Newness::First, Newness::Known, Newness::New]);
     gathering.forget(&camera(), at(2));
-    assert!(gathering.is_new(&camera(), at(1)));
+    assert_eq!(gathering.newness(&camera(), at(1)), Newness::First);
 }
 
 #[test]

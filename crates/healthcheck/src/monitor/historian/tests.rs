@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::history::{Host, Judged, Pruned, RunRow, Selection, Series, Slice, StatusRow, Stock};
-use crate::monitor::gathering::{Gathering, Ledgered};
+use crate::monitor::gathering::{Beat, Gathering, Ledgered};
 use crate::monitor::ledger::Ledger;
 use health_reporter::Status;
 use healthcheck_core::alerts::Alerts;
@@ -165,7 +165,7 @@ impl Scene {
             evidence: Evidence::default(),
             since: at,
         };
-        self.gathering.beat(&Subject::service(name), &verdict, None, at);
+        self.gathering.beat(&Subject::service(name), &verdict, None, Beat { at, may_be_known: false });
     }
 
     /// A verdict changes: it is kept, and handed over with everything else.

@@ -19,7 +19,16 @@ fn heartbeats(number: u64, first: Timestamp) -> Vec<Entry> {
         let subject = Subject::service(&format!("service-{}", number % SUBJECTS));
         let task = Some(format!("indexing {}", number / SUBJECTS / 100));
         let (status, cause) = (Status::Healthy, Cause::SelfReported);
-        Entry::Beats(Beats { subject, status, cause, task, first: at, last: at, count: 1 })
+        Entry::Beats(Beats {
+            subject,
+            status,
+            cause,
+            task,
+            first: at,
+            last: at,
+            count: 1,
+            may_be_known: false,
+        })
     };
     (number..number + BEATS).map(beat).collect()
 }

@@ -167,6 +167,8 @@ impl Standing {
         beats: &Beats,
         record: Record,
     ) -> rusqlite::Result<()> {
+        let last_known = self.now.as_ref().and_then(|now| now.last_heartbeat);
+        let Some(beats) = &beats.unknown(last_known) else { return Ok(()) };
         let task = beats.task.as_deref().map(|task| storable::text(task).into_owned());
         let verdict = (beats.status, beats.cause);
         let run = self.run.as_mut().filter(|run| (run.status, run.cause) == verdict);
