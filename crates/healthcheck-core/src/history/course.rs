@@ -87,11 +87,32 @@ impl Course {
         (0..cells).map(cell).collect()
     }
 
-    /// The times in which it was down. What was not observed, or was planned, divides them.
+    /// The times in which it was down. Where it was down before and after a time in which nobody looked, and nothing was
+    /// judged in between, that is one outage.
     #[must_use]
     pub fn outages(&self, window: Window) -> Vec<Window> {
-        let down = self.spans(window).into_iter().filter(|span| span.bucket == Bucket::Down);
-        down.map(|span| span.window).collect()
+        let mut outages: Vec<Window> = Vec::new();
+        let mut is_broken = true;
+        for Span { window, bucket } in self.spans(window) {
+            match (bucket, outages.last_mut()) {
+                (Bucket::Down, Some(last)) if !is_broken && !self.is_judged_between(last.to, window.from) => {
+                    last.to = window.to;
+                }
+                (Bucket::Down, _) => outages.push(window),
+                _ => {}
+            }
+            is_broken = bucket != Bucket::Down && (is_broken || bucket != Bucket::NotObserved);
+        }
+        outages
+    }
+
+    /// Whether it was judged as anything but down after the one and up to the other instant.
+    fn is_judged_between(&self, from: Timestamp, to: Timestamp) -> bool {
+        let first = self.marks.partition_point(|(at, _)| *at <= from);
+        self.marks[first..]
+            .iter()
+            .take_while(|(at, _)| *at <= to)
+            .any(|(_, bucket)| !matches!(bucket, Bucket::Down | Bucket::NotObserved))
     }
 }
 

@@ -152,3 +152,16 @@ fn a_bar_has_a_cell_for_each_part() {
     assert_eq!(course.bar(window(0, 300), 0), []);
     assert_eq!(course.bar(window(0, 0), 2), [Availability::default(); 2]);
 }
+
+/// Who restarts the monitor does not make another outage of what is down.
+#[test]
+fn a_time_in_which_nobody_looked_divides_no_outage_unless_something_was_judged_in_it() {
+    let down = |second| mark(second, Status::Error);
+    let well = |second| mark(second, Status::Healthy);
+    let gaps = [gap(100, 200, GapReason::MonitorDown)];
+    let once = Course::new(&[well(0), down(50), down(210), well(300)], &[], &gaps, at(1_000));
+    assert_eq!(once.outages(window(0, 1_000)), [window(50, 300)]);
+    assert_eq!(once.availability(window(0, 1_000)).down, SignedDuration::from_secs(150));
+    let twice = Course::new(&[well(0), down(50), well(150), down(160), well(300)], &[], &gaps, at(1_000));
+    assert_eq!(twice.outages(window(0, 1_000)), [window(50, 100), window(200, 300)]);
+}

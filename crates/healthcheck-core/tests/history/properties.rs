@@ -104,8 +104,10 @@ fn the_buckets_add_up_to_the_whole_whatever_the_clocks_did() {
         let cells = usize::try_from(1 + random.below(70)).unwrap();
         let bar = course.bar(window, cells);
         assert_eq!((bar.len(), sum(&bar)), (cells, availability), "seed {seed}: {world:?}");
-        let down: SignedDuration = course.outages(window).into_iter().map(Window::length).sum();
-        assert_eq!(down, availability.down, "seed {seed}");
+        let (outages, down) = (course.outages(window), |span: &&Span| span.bucket == Bucket::Down);
+        let lasted: SignedDuration = outages.iter().copied().map(Window::length).sum();
+        assert!(lasted >= availability.down, "seed {seed}: all that was down is in an outage");
+        assert!(outages.len() <= spans.iter().filter(down).count(), "seed {seed}");
         assert_bounds_hold(&availability);
     }
 }

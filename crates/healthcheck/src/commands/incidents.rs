@@ -43,7 +43,7 @@ impl ListIncidents {
     ) -> anyhow::Result<()> {
         let at = Timestamp::now();
         let (source, incidents) = found(monitor, state_dir)?;
-        let repairs = self.repairs(&incidents, at);
+        let repairs = self.repairs(&incidents, at, first_look(state_dir));
         let list = Incidents { source, at, incidents: self.chosen(incidents, at), repairs };
         show("the list of incidents", format, env, |shape, out| match shape {
             Shape::Table(surface) => incidents::write(&list, surface, &TimeZone::system(), out),
@@ -52,11 +52,11 @@ impl ListIncidents {
     }
 
     /// Of all that are known, whether they are shown or not.
-    fn repairs(&self, incidents: &[Incident], at: Timestamp) -> Repaired {
+    fn repairs(&self, incidents: &[Incident], at: Timestamp, first_look: Timestamp) -> Repaired {
         let oldest = incidents.iter().map(|incident| incident.opened).min();
         // Where there are more than are looked at, nothing is said of the time before them.
         let known_since = oldest.filter(|_| incidents.len() >= MAX_INCIDENTS).unwrap_or(Timestamp::MIN);
-        let from = before(at, self.since.unwrap_or(REPAIRS)).max(known_since);
+        let from = before(at, self.since.unwrap_or(REPAIRS)).max(known_since).max(first_look);
         Repaired::of(incidents, Window { from: from.min(at), to: at })
     }
 
@@ -78,6 +78,13 @@ impl ListIncidents {
 fn before(at: Timestamp, since: Duration) -> Timestamp {
     let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
     at.checked_sub(since).unwrap_or(Timestamp::MIN)
+}
+
+/// Before the first word on anything, nobody looked.
+fn first_look(state_dir: &Path) -> Timestamp {
+    let first = Store::read_only(state_dir).and_then(|kept| kept.transitions_after(0, 1));
+    let first = first.ok().and_then(|first| first.into_iter().next());
+    first.map_or(Timestamp::MIN, |(_, transition)| transition.at)
 }
 
 fn found(monitor: Option<&RunningMonitor>, state_dir: &Path) -> anyhow::Result<(Source, Vec<Incident>)> {

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::history::{RunRow, Selection};
 use clap::{Args, Subcommand};
 use health_reporter::directory::Environment;
+use healthcheck_core::Transition;
 use healthcheck_core::history::Window;
 use healthcheck_core::history::retention::PrunePlan;
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +24,7 @@ use std::time::Duration;
 const AT_ONCE: u32 = 10_000;
 /// The columns of a comma-separated export, in the order of the table.
 const COLUMNS: &str = "id,host,kind,service_name,status,cause,current_task,begun_at,heartbeat_timestamp,heartbeats,\
-                       created_at,opens,message";
+                       created_at,opens,from_status,since,message,is_flapping,is_healed_by_supervisor";
 
 /// What happened, and how that is kept.
 #[derive(Debug, Args)]
@@ -209,6 +210,9 @@ fn write_json(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
     });
     if let (Some(transition), Some(row)) = (&run.transition, row.as_object_mut()) {
         row.insert("from_status".to_owned(), serde_json::json!(transition.from));
+        row.insert("is_flapping".to_owned(), serde_json::json!(transition.is_flapping));
+        let is_healed = serde_json::json!(transition.is_healed_by_supervisor);
+        row.insert("is_healed_by_supervisor".to_owned(), is_healed);
         row.insert("message".to_owned(), serde_json::json!(transition.message));
         row.insert("since".to_owned(), serde_json::json!(transition.since));
         row.insert("reasons".to_owned(), serde_json::json!(transition.reasons));
@@ -218,7 +222,7 @@ fn write_json(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_csv(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
-    let message = run.transition.as_ref().map_or("", |transition| &transition.message);
+    let transition = |text: fn(&Transition) -> String| run.transition.as_ref().map(text).unwrap_or_default();
     let texts = [
         run.id.to_string(),
         run.host.clone(),
@@ -232,7 +236,11 @@ fn write_csv(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
         run.heartbeats.to_string(),
         run.created_at.to_string(),
         run.opens.to_string(),
-        message.to_owned(),
+        transition(|it| it.from.to_string()),
+        transition(|it| it.since.to_string()),
+        transition(|it| it.message.clone()),
+        transition(|it| it.is_flapping.to_string()),
+        transition(|it| it.is_healed_by_supervisor.to_string()),
     ];
     writeln!(out, "{}", texts.map(|text| quoted(&text)).join(","))
 }

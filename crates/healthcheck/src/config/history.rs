@@ -11,9 +11,12 @@ use super::address::{Url, postgres_url};
 use super::argv::path;
 use super::problems::Scope;
 use super::raw::RawHistory;
-use super::units::{Bytes, RETENTION, duration, serialize_duration, size};
+use super::units::{Bytes, RETENTION, duration, format_duration, serialize_duration, size};
 
 const DEFAULT_URL: &str = "sqlite:history.db";
+/// What else is in the state directory.
+const OTHERS: [&str; 5] = ["state.db", "monitor.lock", "monitor.json", "control.sock", "dead_man.json"];
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_RETENTION: Duration = Duration::from_secs(60 * 24 * 3600);
 const DEFAULT_MAX_SIZE: Bytes = Bytes(1 << 30);
 /// Less is not worth a history: an empty one takes nearly as much.
@@ -81,6 +84,14 @@ pub(super) fn history(at: &Scope<'_>, raw: RawHistory) -> Option<HistorySettings
     }
     let retention = duration(&at.key("retention"), raw.retention.as_ref(), RETENTION);
     let retention = retention.unwrap_or(DEFAULT_RETENTION);
+    if retention < DAY {
+        let text = format_duration(retention);
+        at.key("retention").refuse(
+            &text,
+            "must be at least 1d: whole days are dropped",
+            "write \"1d\" or more",
+        );
+    }
     let max_size =
         size(&at.key("max_size"), raw.max_size.as_ref(), LEAST_MAX_SIZE).unwrap_or(DEFAULT_MAX_SIZE);
     let record = raw.record.unwrap_or_default();
@@ -93,6 +104,10 @@ fn store(at: &Scope<'_>, text: &str) -> Option<Store> {
     }
     let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
     match path {
+        Some(path) if OTHERS.contains(&path) => {
+            at.refuse(text, "is a file that the monitor keeps for itself", "write \"sqlite:history.db\"");
+            None
+        }
         Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains(['?', '\0']) => {
             Some(Store::Sqlite(PathBuf::from(path)))
         }

@@ -1,7 +1,7 @@
 //! How the database is opened: to write, with all that is done for it, or only to read what another process writes.
 
 use crate::sqlite::{self, Schema, Trouble, Unusable, companion_of, connect, printable};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fmt::Display;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -13,6 +13,10 @@ pub(super) const SCHEMA: Schema = Schema {
     application: 0x6868_7374,
     migrations: &[include_str!("schema/1.sql")],
 };
+const TABLES: &str =
+    "SELECT count(*), coalesce(sum(name IN ('machines', 'system_positions', 'system_subjects',
+     'system_status', 'system_status_history', 'system_gaps', 'system_series', 'system_numbers')), 0)
+     FROM sqlite_schema WHERE type = 'table'";
 const OURS_ALONE: u32 = 0o700;
 /// Nobody is kept waiting by us: who writes holds it for one portion.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,12 +73,32 @@ pub(super) fn to_write(path: &Path) -> Result<Opened, Unopened> {
     let path = place(path)?;
     let len = believed_len(&path)?;
     let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if is_strangers(&connection, &path) {
+        sqlite::abandon(connection);
+        let path = printable(&path);
+        return Err(Unopened::Told(format!(
+            "{path} is no history and is left alone: name another file in [history] url"
+        )));
+    }
     match prepare(&mut connection, len) {
         Ok(newer) => Ok(Opened { connection, newer }),
         Err(trouble) => {
             sqlite::abandon(connection);
             Err(trouble.into())
         }
+    }
+}
+
+/// Whether the file never was a history, so that nobody may move it aside: a database without any table of ours, or what
+/// is no database and is not called like one.
+fn is_strangers(connection: &Connection, path: &Path) -> bool {
+    let found = connection.query_row(TABLES, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    match found {
+        Ok((tables, ours)) => tables > 0 && ours == 0,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => !path
+            .extension()
+            .is_some_and(|ending| ending == "db" || ending == "sqlite" || ending == "sqlite3"),
+        Err(_) => false,
     }
 }
 
