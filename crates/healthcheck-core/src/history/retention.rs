@@ -9,6 +9,9 @@ use std::fmt;
 /// How long numbers by the minute are kept.
 pub const MINUTES_KEPT: SignedDuration = SignedDuration::from_hours(48);
 
+/// Gaps and maintenance are kept so much longer than the runs of their time, which would tell of it otherwise than it was.
+const GAPS_OUTLAST: SignedDuration = SignedDuration::from_hours(24);
+
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +70,16 @@ pub struct Slice {
     pub rows: u64,
     /// About so much.
     pub bytes: u64,
+}
+
+impl Slice {
+    /// From when on its age counts, and what it is dropped by where there is too much.
+    fn ages_from(&self) -> Timestamp {
+        match self.of {
+            Kept::Gaps => self.window.to.checked_add(GAPS_OUTLAST).unwrap_or(Timestamp::MAX),
+            Kept::Runs | Kept::Minutes | Kept::Hours | Kept::Days => self.window.to,
+        }
+    }
 }
 
 /// Everything that there is.
@@ -168,10 +181,10 @@ impl PrunePlan {
     #[must_use]
     pub fn of(stock: &Stock, limits: &Limits, now: Timestamp) -> Self {
         let mut over: Vec<&Slice> = stock.slices.iter().filter(|slice| slice.window.to <= now).collect();
-        over.sort_by_key(|slice| (slice.window.to, slice.of.worth(), slice.window.from));
+        over.sort_by_key(|slice| (slice.ages_from(), slice.of.worth(), slice.window.from));
         let mut plan = Self { steps: Vec::new(), bytes_left: stock.bytes };
         let too_old = |slice: &Slice| {
-            let since = slice.window.to.checked_add(limits.kept_for(slice.of)).ok()?;
+            let since = slice.ages_from().checked_add(limits.kept_for(slice.of)).ok()?;
             (since <= now).then_some(PruneReason::TooOld { since })
         };
         over.retain(|slice| too_old(slice).map(|reason| plan.drop_whole(slice, reason)).is_none());

@@ -49,8 +49,17 @@ fn numbers_by_the_minute_go_after_two_days() {
     let plan = PrunePlan::of(&all, &limits(60, None), day(9) + SignedDuration::from_hours(1));
     assert_eq!(steps(&plan), (0..7).map(|number| (Kept::Minutes, day(number))).collect::<Vec<_>>());
     let short = PrunePlan::of(&all, &limits(1, None), day(2));
-    let wanted = [Kept::Minutes, Kept::Hours, Kept::Days, Kept::Runs, Kept::Gaps].map(|of| (of, day(0)));
+    let wanted = [Kept::Minutes, Kept::Hours, Kept::Days, Kept::Runs].map(|of| (of, day(0)));
     assert_eq!(steps(&short), wanted);
+}
+
+#[test]
+fn gaps_go_a_day_after_the_runs_of_their_time() {
+    let of_day = |number| [Kept::Gaps, Kept::Runs].map(|of| slice(of, number, 1, 1));
+    let all = stock((0..4).flat_map(of_day).collect());
+    let wanted = [(Kept::Runs, day(0)), (Kept::Runs, day(1)), (Kept::Gaps, day(0))];
+    assert_eq!(steps(&PrunePlan::of(&all, &limits(1, None), day(3))), wanted);
+    assert_eq!(steps(&PrunePlan::of(&all, &limits(60, Some(5)), day(4))), wanted);
 }
 
 #[test]
@@ -79,7 +88,7 @@ fn programs_get_a_flat_step() {
     let plan = PrunePlan::of(&stock(vec![slice(Kept::Gaps, 0, 1, 1)]), &limits(1, None), day(9));
     let wanted = serde_json::json!({
         "steps": [{ "of": "gaps", "window": { "from": "2025-03-01T00:00:00Z", "to": "2025-03-02T00:00:00Z" },
-                    "rows": 1_000, "bytes": MIB, "reason": "too_old", "since": "2025-03-03T00:00:00Z" }],
+                    "rows": 1_000, "bytes": MIB, "reason": "too_old", "since": "2025-03-04T00:00:00Z" }],
         "bytes_left": 0,
     });
     assert_eq!(serde_json::to_value(&plan).unwrap(), wanted);
