@@ -118,19 +118,26 @@ impl TlsWords {
 
     /// A file of authorities is there to be verified by, also where the mode alone would not.
     fn apply(self, config: &mut Config) -> Result<Trust, String> {
-        let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let is_local = is_local(config);
         let file = self.root_certificate.filter(|file| file != "system").map(PathBuf::from);
         let verified = Trust::Authorities(file.clone());
         let (mode, trust) = match self.mode.as_deref().unwrap_or("prefer") {
             "disable" => (SslMode::Disable, Trust::Anyone),
             "allow" | "prefer" => (SslMode::Prefer, Trust::Anyone),
             "require" if file.is_none() => (SslMode::Require, Trust::Anyone),
-            "require" | "verify-full" => (SslMode::Require, verified),
+            "require" | "verify-ca" | "verify-full" => (SslMode::Require, verified),
             _ => return Err(unknown_mode()),
         };
         config.ssl_mode(if is_local { SslMode::Disable } else { mode });
         Ok(trust)
     }
+}
+
+/// Sockets speak no TLS. An address wins over whatever host is named beside it.
+fn is_local(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+    config.get_hostaddrs().is_empty() && !hosts.is_empty() && hosts.iter().all(is_socket)
 }
 
 fn unknown_mode() -> String {
@@ -188,5 +195,40 @@ fn with_cure(error: &io::Error) -> String {
         io::ErrorKind::NotFound => format!("{why}: write the password into it"),
         io::ErrorKind::PermissionDenied => format!("{why}: let the user of the monitor read it"),
         _ => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_never_spoken_to_as_if_it_were_a_socket() {
+        let mode = |url: &str| Server::of(url, None).unwrap().config.get_ssl_mode();
+        for hosts in
+            ["hostaddr=10.0.0.5", "host=/run/postgresql&hostaddr=10.0.0.5", "host=a&hostaddr=10.0.0.5"]
+        {
+            for word in ["require", "verify-ca", "verify-full"] {
+                let url = format!("postgres:///health?{hosts}&sslmode={word}");
+                assert_eq!(mode(&url), SslMode::Require, "{url}");
+            }
+            assert_eq!(mode(&format!("postgres:///health?{hosts}")), SslMode::Prefer, "{hosts}");
+        }
+        for local in
+            ["postgres:///health", "postgres:///health?host=/run/postgresql", "postgres://u@%2Frun%2Fpg/db"]
+        {
+            assert_eq!(mode(local), SslMode::Disable, "{local}");
+        }
+        let between = "postgres://%2Frun%2Fpostgresql,db.example/health?sslmode=require";
+        assert_eq!(mode(between), SslMode::Require);
+    }
+
+    #[test]
+    fn verifying_the_authority_is_verifying_all() {
+        let trust =
+            |word: &str| Server::of(&format!("postgres://db/health?sslmode={word}"), None).unwrap().trust;
+        assert_eq!(trust("verify-ca"), Trust::Authorities(None));
+        assert_eq!(trust("verify-full"), Trust::Authorities(None));
+        assert_eq!(trust("require"), Trust::Anyone);
     }
 }

@@ -171,7 +171,7 @@ fn a_url_that_cannot_be_used_is_refused_without_a_word_of_it() {
         (format!("postgres://u:{CANARY}@h/db?{CANARY}=1"), "not one that PostgreSQL understands"),
         (format!("postgres://u:{CANARY}@h/db?sslmode={CANARY}"), "verify-full"),
         (format!("mysql://u:{CANARY}@h/db"), "not one that PostgreSQL understands"),
-        (format!("postgres://u:{CANARY}@h/db?sslmode=verify-ca"), "verify-full"),
+        (format!("postgres://u:{CANARY}@h/db?sslmode=verify"), "verify-full"),
     ] {
         refused(PostgresStore::new(&settings(&url)).map(drop), &[words, "[history] url"]);
     }
