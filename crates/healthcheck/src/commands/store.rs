@@ -49,9 +49,9 @@ impl Opened {
 /// How the monitor keeps it.
 pub(crate) fn keeper(config: &Config) -> Keeper {
     let settings = &config.history;
-    let store = match settings.store.file(&config.state_dir) {
+    let store: Box<dyn HistoryStore> = match settings.store.file(&config.state_dir) {
         Some(file) => Box::new(Sqlite::to_write(file)),
-        None => postgres(settings),
+        None => postgres(settings, PostgresSettings::of_the_monitor),
     };
     Keeper { store, name: settings.store.to_string(), limits: limits(settings) }
 }
@@ -74,14 +74,17 @@ pub(crate) fn open(config: &Config, writes: bool) -> Box<dyn HistoryStore> {
     match config.history.store.file(&config.state_dir) {
         Some(file) if writes => Box::new(Sqlite::to_change(file)),
         Some(file) => Box::new(Sqlite::to_read(file)),
-        None => postgres(&config.history),
+        None => postgres(&config.history, |settings| settings),
     }
 }
 
-fn postgres(settings: &HistorySettings) -> Box<dyn HistoryStore> {
+fn postgres(
+    settings: &HistorySettings,
+    patient: fn(PostgresSettings) -> PostgresSettings,
+) -> Box<dyn HistoryStore> {
     let Place::Postgres(url) = &settings.store else { return Box::new(Unusable::new("it is no server")) };
-    let made = PostgresStore::new(&PostgresSettings::new(url.expose(), settings.password_file.clone()));
-    made.map_or_else(
+    let settings = PostgresSettings::new(url.expose(), settings.password_file.clone());
+    PostgresStore::new(&patient(settings)).map_or_else(
         |error| Box::new(Unusable::new(error.to_string())) as Box<dyn HistoryStore>,
         |store| Box::new(store),
     )

@@ -43,6 +43,11 @@ impl PostgresSettings {
     pub(crate) fn new(url: impl Into<String>, password_file: Option<PathBuf>) -> Self {
         Self { url: url.into(), password_file, deadlines: Deadlines::default() }
     }
+
+    /// As the monitor waits, who has other things to write.
+    pub(crate) fn of_the_monitor(self) -> Self {
+        Self { deadlines: Deadlines::OF_THE_MONITOR, ..self }
+    }
 }
 
 /// The URL may have a password in it.
@@ -63,13 +68,16 @@ pub(crate) struct Deadlines {
     pub(crate) long: Duration,
 }
 
+impl Deadlines {
+    /// Nothing that goes over all there is keeps what happens from being written.
+    const OF_THE_MONITOR: Self =
+        Self { connect: Duration::from_secs(3), call: Duration::from_secs(5), long: Duration::from_secs(10) };
+}
+
+/// Of a command, which somebody waits for.
 impl Default for Deadlines {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(3),
-            call: Duration::from_secs(5),
-            long: Duration::from_secs(30 * 60),
-        }
+        Self { long: Duration::from_secs(30 * 60), ..Self::OF_THE_MONITOR }
     }
 }
 

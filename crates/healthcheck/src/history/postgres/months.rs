@@ -44,6 +44,12 @@ impl Month {
         self.0.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |begin| begin.timestamp())
     }
 
+    /// The name of its table once it is no part of the history any more: by the time, since it may be made anew.
+    pub(super) fn taken_out(self) -> String {
+        let number = Timestamp::now().as_microsecond();
+        format!("{PARENT}_dropped_{:04}{:02}_{number}", self.0.year(), self.0.month())
+    }
+
     /// A table of its own is made and then joined to the others, because that makes nobody wait; made as a part of
     /// them it would wait for everyone who reads.
     pub(super) fn making(self) -> String {

@@ -188,6 +188,8 @@ impl Gathered {
         let before = self.marks.iter().filter(|(_, mark)| mark.at <= from).map(|(id, _)| *id).max();
         self.marks.retain(|(id, mark)| mark.at > from || Some(*id) == before);
         self.marks.sort_by_key(|(id, _)| *id);
+        // What is about to be dropped is there twice.
+        self.marks.dedup_by_key(|(id, _)| *id);
         let marks = self.marks.into_iter().map(|(_, mark)| mark).collect();
         Judged { host, subject, marks, maintenance: self.maintenance }
     }

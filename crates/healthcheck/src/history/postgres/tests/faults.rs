@@ -1,8 +1,9 @@
 //! A server that is stopped, killed, hung, full or read-only: each line is told once, and afterwards every row is there once.
 
-use super::{Server, eventually, signal};
+use super::{Server, eventually, settings, signal};
+use crate::history::postgres::PostgresStore;
 use crate::history::suite::{Teller, beat, changed};
-use crate::history::{Entry, Portion, Position, Record};
+use crate::history::{Entry, HistoryStore, Portion, Position, Record};
 use crate::postgres_server::Postgres;
 use health_reporter::Status::{Healthy, Unknown};
 use rustix::process::Signal;
@@ -168,6 +169,27 @@ fn f18_each_call_ends_within_its_deadline_whatever_hangs() {
     let holder = server.psql_held("BEGIN; LOCK TABLE system_status_history");
     timed(&mut feeder, "no answer within 1s");
     drop(holder);
+}
+
+/// The monitor has other things to write.
+#[test]
+fn f18_a_stock_taking_that_hangs_keeps_the_monitor_for_seconds_only() {
+    let server = Server::new();
+    server.teller(Record::Changes).tells([beat("camera", "a", "12:00:00")]);
+    let mut store = PostgresStore::new(&settings(&server.url()).of_the_monitor()).unwrap();
+    let slice = store.stock().unwrap().slices.remove(0);
+    let holder = server.psql_held("BEGIN; LOCK TABLE system_status_history");
+    let begun = Instant::now();
+    assert!(store.stock().is_err());
+    assert!(store.prune(&slice, 100).is_err());
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+    drop(holder);
+    store.hosts().unwrap();
+    server.postgres.hang();
+    let begun = Instant::now();
+    let error = store.stock().unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(12), "{error} {:?}", begun.elapsed());
+    server.postgres.go_on();
 }
 
 /// A server that is restarted between two calls is no reason for a word.

@@ -5,8 +5,9 @@ use crate::history::postgres::months::Month;
 use crate::history::suite::{at, beat, beats, changed};
 use crate::history::{Entry, HistoryStore, Record};
 use health_reporter::Status::{Healthy, Unknown};
-use healthcheck_core::Subject;
-use healthcheck_core::history::Bin;
+use healthcheck_core::history::retention::{Kept, Limits, PrunePlan};
+use healthcheck_core::history::{Bin, Window};
+use healthcheck_core::{Gap, GapReason, Subject};
 use jiff::{SignedDuration, Timestamp};
 
 const THERE: &str =
@@ -95,6 +96,106 @@ fn dropping_a_month_keeps_nobody_waiting() {
     });
     assert!(reader.unwrap().contains('2'));
     assert!(!there(&server).contains(&"system_status_history_202506".to_owned()));
+}
+
+/// However long it takes to find what was in force: here it waits for who writes the same row.
+#[test]
+fn nobody_waits_while_a_month_is_read_that_is_about_to_go() {
+    let server = Server::new();
+    let mut teller = server.teller(Record::Changes);
+    teller.tells([beat("camera", "a", "2025-06-30T00:00:00Z"), beat("core", "b", "2025-08-01T00:00:00Z")]);
+    let mut store = server.store();
+    let slice = store.stock().unwrap().slices.remove(0);
+    let holder =
+        server.psql_held("BEGIN; SELECT 1 FROM system_subjects WHERE service_name = 'camera' FOR UPDATE");
+    std::thread::scope(|scope| {
+        let pruning = scope.spawn(move || store.prune(&slice, 1_000));
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'";
+        eventually("waiting", || (server.ask(waits) == "1").then_some(()));
+        let locks =
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL";
+        assert_eq!(server.ask(locks), "0");
+        let begun = std::time::Instant::now();
+        teller.tells([beat("core", "b", "2025-08-01T00:01:00Z")]);
+        assert!(begun.elapsed() < std::time::Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        drop(holder);
+        assert_eq!(pruning.join().unwrap().unwrap().rows, 1);
+    });
+    assert!(!there(&server).contains(&"system_status_history_202506".to_owned()));
+}
+
+/// Who was interrupted after a month was taken out left its table behind.
+#[test]
+fn a_month_that_was_taken_out_and_left_is_dropped_by_the_next_one() {
+    let server = Server::new();
+    let mut teller = server.teller(Record::Changes);
+    teller.tells([beat("camera", "a", "2025-05-30T00:00:00Z"), beat("core", "b", "2025-06-01T00:00:00Z")]);
+    let june = teller.store.stock().unwrap().slices.remove(1);
+    let taken_out = Month::of(at("2025-05-01T00:00:00Z")).taken_out();
+    server.ask("ALTER TABLE system_status_history DETACH PARTITION system_status_history_202505");
+    server.ask(&format!("ALTER TABLE system_status_history_202505 RENAME TO {taken_out}"));
+    let mut teller = server.teller(Record::Changes);
+    teller.of_host("phobos");
+    teller.tells([beat("wall", "a", "2025-05-02T00:00:00Z")]);
+    assert_eq!(teller.store.prune(&june, 100).unwrap().rows, 2);
+    assert_eq!(server.ask("SELECT count(*) FROM pg_class WHERE relname LIKE '%dropped%'"), "0");
+    let remembered = "SELECT service_name FROM system_subjects WHERE dropped_id IS NOT NULL ORDER BY 1";
+    assert_eq!(server.ask(remembered), "camera\ncore");
+    assert_eq!(teller.runs("wall").len(), 1);
+}
+
+/// A table that is too large to be counted is reckoned.
+#[test]
+fn a_stock_is_taken_without_counting_all_of_it() {
+    let server = Server::new();
+    let mut teller = server.teller(Record::Changes);
+    teller.tells([beat("camera", "a", "2025-06-30T00:00:00Z")]);
+    server.ask(
+        "INSERT INTO system_numbers SELECT 1, '2025-06-01'::timestamptz + n * interval '1 minute', 1, 1, 1, 1, 60
+         FROM generate_series(0, 199999) AS n;
+         INSERT INTO system_status_history SELECT n, '2025-06-01'::timestamptz + n * interval '1 second',
+             '2025-06-01', now(), 1, false, 'h', 'service', 's', 'healthy', 'self_reported'
+         FROM generate_series(1000, 200999) AS n",
+    );
+    let about = |stock: crate::history::Stock, of: Kept| {
+        let rows: u64 = stock.slices.iter().filter(|slice| slice.of == of).map(|slice| slice.rows).sum();
+        assert!((150_000..250_000).contains(&rows), "{of} {rows}");
+        let bytes: u64 = stock.slices.iter().map(|slice| slice.bytes).sum();
+        assert!(bytes > stock.bytes / 2 && bytes <= stock.bytes, "{bytes} {}", stock.bytes);
+    };
+    about(teller.store.stock().unwrap(), Kept::Minutes);
+    about(teller.store.stock().unwrap(), Kept::Runs);
+    server.ask("ANALYZE");
+    about(teller.store.stock().unwrap(), Kept::Runs);
+}
+
+/// Else time in which nobody looked would become time in which all was well.
+#[test]
+fn gaps_stay_as_long_as_the_month_of_runs_that_they_belong_to() {
+    let server = Server::new();
+    let mut teller = server.teller(Record::Changes);
+    let gap = Gap {
+        from: at("2025-06-02T00:00:00Z"),
+        to: at("2025-06-02T01:00:00Z"),
+        reason: GapReason::Suspended,
+    };
+    let window = Window { from: gap.from, to: gap.to };
+    let subject = Subject::service("camera");
+    teller.tells([
+        beat("camera", "a", "2025-06-30T00:00:00Z"),
+        Entry::Gap(gap),
+        Entry::Maintenance { subject, window },
+    ]);
+    let stock = teller.store.stock().unwrap();
+    let limits = Limits::new(SignedDuration::from_hours(7 * 24), None);
+    let plan = |now: &str| PrunePlan::of(&stock, &limits, at(now)).steps;
+    assert_eq!(plan("2025-06-20T00:00:00Z"), []);
+    assert_eq!(plan("2025-07-07T23:59:59Z"), []);
+    let dropped: Vec<Kept> = plan("2025-07-08T00:00:00Z").iter().map(|step| step.slice.of).collect();
+    assert_eq!(dropped, [Kept::Runs, Kept::Gaps]);
+    let too_much = Limits::new(SignedDuration::from_hours(10_000), Some(1));
+    let steps = PrunePlan::of(&stock, &too_much, at("2025-07-02T00:00:00Z")).steps;
+    assert_eq!(steps.iter().map(|step| step.slice.of).collect::<Vec<_>>(), dropped);
 }
 
 /// A month that is written to stays where it is, without its rows.
