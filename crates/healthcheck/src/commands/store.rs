@@ -59,7 +59,7 @@ pub(crate) fn keeper(config: &Config) -> Keeper {
 /// How long and how much of it.
 pub(crate) fn limits(settings: &HistorySettings) -> Limits {
     let retention = SignedDuration::try_from(settings.retention).unwrap_or(SignedDuration::MAX);
-    Limits::new(retention, Some(settings.max_size.0))
+    Limits::new(retention, settings.max_size.map(|size| size.0))
 }
 
 pub(crate) const fn record(settings: &HistorySettings) -> Record {

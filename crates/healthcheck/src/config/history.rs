@@ -38,8 +38,8 @@ pub(crate) struct HistorySettings {
     pub(crate) password_file: Option<PathBuf>,
     #[serde(serialize_with = "serialize_duration")]
     pub(crate) retention: Duration,
-    /// What it may take in all; then the oldest is dropped before its time.
-    pub(crate) max_size: Bytes,
+    /// What it may take in all; then the oldest is dropped before its time. Nothing where it may grow.
+    pub(crate) max_size: Option<Bytes>,
     pub(crate) record: Record,
 }
 
@@ -92,10 +92,13 @@ pub(super) fn history(at: &Scope<'_>, raw: RawHistory) -> Option<HistorySettings
             "write \"1d\" or more",
         );
     }
-    let max_size =
-        size(&at.key("max_size"), raw.max_size.as_ref(), LEAST_MAX_SIZE).unwrap_or(DEFAULT_MAX_SIZE);
+    let max_size = size(&at.key("max_size"), raw.max_size.as_ref(), LEAST_MAX_SIZE);
     let record = raw.record.unwrap_or_default();
-    Some(HistorySettings { store: store?, password_file, retention, max_size, record })
+    let store = store?;
+    // A server is for many machines: one of them cannot say how much all may take unless it is told.
+    let default = matches!(store, Store::Sqlite(_)).then_some(DEFAULT_MAX_SIZE);
+    let max_size = max_size.or(default);
+    Some(HistorySettings { store, password_file, retention, max_size, record })
 }
 
 fn store(at: &Scope<'_>, text: &str) -> Option<Store> {

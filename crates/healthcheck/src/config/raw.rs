@@ -493,7 +493,8 @@ pub(crate) struct RawHistory {
     /// How long it is kept
     #[schemars(example = &"60d")]
     pub(crate) retention: Option<DurationText>,
-    /// How much room it may take; what is oldest is dropped before its time then. At least `16MiB`
+    /// How much room it may take; what is oldest is dropped before its time then. At least `16MiB`; in PostgreSQL,
+    /// where it counts what all machines wrote, there is no default
     #[schemars(example = &"1GiB")]
     pub(crate) max_size: Option<SizeText>,
     /// `changes`, or `heartbeats` for one row a heartbeat

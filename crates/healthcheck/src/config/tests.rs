@@ -53,7 +53,7 @@ fn the_example_is_accepted_and_read_as_it_is_meant() {
     assert_eq!(config.routes[0].quiet.map(|quiet| quiet.to_string()).as_deref(), Some("22:00-07:00"));
     assert_eq!(config.history.store, Store::Sqlite(PathBuf::from("history.db")));
     assert_eq!(config.history.store.file(&config.state_dir), Some(PathBuf::from("logs/history.db")));
-    assert_eq!(config.history.max_size, units::Bytes(1 << 30));
+    assert_eq!(config.history.max_size, Some(units::Bytes(1 << 30)));
     assert!(config.fleet.etcd.is_some_and(|etcd| etcd.watch && etcd.ttl == Duration::from_secs(30)));
 }
 
@@ -121,10 +121,20 @@ fn who_is_told_has_the_defaults_of_its_kind() {
     assert!(load_text("[dead_man]\nwindow = \"0s\"").dead_man.window.is_zero());
 }
 
+/// One of many machines does not say how much all of them may take.
+#[test]
+fn a_server_has_as_much_room_as_is_written() {
+    let room = |text: &str| load_text(&format!("[history]\n{text}")).history.max_size;
+    assert_eq!(room(""), Some(units::Bytes(1 << 30)));
+    assert_eq!(room("url = \"postgres://health@db/health\""), None);
+    let written = "url = \"postgres://health@db/health\"\nmax_size = \"2GiB\"";
+    assert_eq!(room(written), Some(units::Bytes(2 << 30)));
+}
+
 #[test]
 fn what_is_told_when_is_read_as_it_is_meant() {
     let config = load_text(FULL);
-    assert_eq!(config.history.max_size, units::Bytes(16 << 20));
+    assert_eq!(config.history.max_size, Some(units::Bytes(16 << 20)));
     let ChannelSettings::Ntfy(own) = &config.channels["ntfy-own"] else { panic!("no ntfy") };
     let login = Login { user: "u".to_owned(), password_file: "/p".into() };
     assert_eq!(own.access, Some(NtfyAccess::Basic(login)));
