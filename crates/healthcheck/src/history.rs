@@ -70,8 +70,9 @@ pub(crate) struct Portion {
 pub(crate) enum Entry {
     /// A verdict changed: it opens a run.
     Transition { id: i64, transition: Transition },
-    /// What was found out later of a transition that may have been taken in already: message, reasons, evidence and
-    /// whether it was healed take the place of what was known. One that is not there is none.
+    /// What was found out later of a transition that may have been taken in already: message, reasons,
+    /// evidence, whether it was healed and whether it flaps take the place of what was known. One that is not there is
+    /// none.
     Amended { id: i64, transition: Transition },
     /// Nobody looked.
     Gap(Gap),

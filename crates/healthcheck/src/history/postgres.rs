@@ -19,8 +19,9 @@ use super::{
     Slice, StatusRow, Stock,
 };
 use connection::Link;
-use healthcheck_core::Gap;
 use healthcheck_core::history::{Resolution, Window};
+use healthcheck_core::{Gap, Subject};
+use jiff::Timestamp;
 use server::Server;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,17 @@ impl PostgresStore {
         Ok(Self { link, deadlines: settings.deadlines })
     }
 
+    fn told(
+        &mut self,
+        sql: &'static str,
+        of: &Selection,
+        window: Window,
+        take: &mut dyn FnMut(RunRow) -> bool,
+    ) -> Result<(), HistoryError> {
+        let page = self.deadlines.call;
+        self.link.call(self.deadlines.long, async |on| read::runs(on, sql, of, window, page, take).await)
+    }
+
     fn deadline_of(&self, portion: &Portion) -> Duration {
         let seconds = u64::try_from(portion.entries.len() / ENTRIES_A_SECOND).unwrap_or(u64::MAX);
         self.deadlines.call.saturating_add(Duration::from_secs(seconds)).min(self.deadlines.long)
@@ -135,8 +147,25 @@ impl HistoryStore for PostgresStore {
         window: Window,
         take: &mut dyn FnMut(RunRow) -> bool,
     ) -> Result<(), HistoryError> {
-        let page = self.deadlines.call;
-        self.link.call(self.deadlines.long, async |on| read::runs(on, of, window, page, take).await)
+        self.told(read::RUNS, of, window, take)
+    }
+
+    fn openings(
+        &mut self,
+        of: &Selection,
+        window: Window,
+        take: &mut dyn FnMut(RunRow) -> bool,
+    ) -> Result<(), HistoryError> {
+        self.told(read::OPENINGS, of, window, take)
+    }
+
+    fn run_at(
+        &mut self,
+        host: &str,
+        subject: &Subject,
+        at: Timestamp,
+    ) -> Result<Option<RunRow>, HistoryError> {
+        self.link.call(self.deadlines.call, async |on| read::run_at(on, host, subject, at).await)
     }
 
     fn gaps(&mut self, host: &str, window: Window) -> Result<Vec<Gap>, HistoryError> {

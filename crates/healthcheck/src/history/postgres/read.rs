@@ -58,13 +58,36 @@ const MAINTENANCE: &str = "SELECT host, kind, service_name, begun, ended FROM sy
      WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
          AND ($3::text IS NULL OR service_name = $3) AND begun < $5 AND ended > $4
      ORDER BY host, kind, service_name, begun";
-const RUNS: &str = "SELECT id, host, kind, service_name, status, cause, current_task, begun_at, heartbeat_timestamp,
+macro_rules! runs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, host, kind, service_name, status, cause, current_task, begun_at, heartbeat_timestamp,
          heartbeats, created_at, opens, transition_id, from_status, message, since, reasons, evidence, is_flapping,
          is_healed_by_supervisor
-     FROM system_status_history
-     WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
+     FROM system_status_history ",
+            $rest
+        )
+    };
+}
+pub(super) const RUNS: &str = runs!(
+    "WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
          AND ($3::text IS NULL OR service_name = $3) AND heartbeat_timestamp >= $4 AND begun_at < $5
-     ORDER BY heartbeat_timestamp DESC, id DESC";
+     ORDER BY heartbeat_timestamp DESC, id DESC"
+);
+pub(super) const OPENINGS: &str = runs!(
+    "WHERE opens AND ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
+         AND ($3::text IS NULL OR service_name = $3) AND heartbeat_timestamp >= $4 AND begun_at >= $4 AND begun_at < $5
+     ORDER BY begun_at DESC, id DESC"
+);
+/// The runs of a subject do not lie over each other, unless a clock was set back: it is one of the next ones, or none.
+const RUNS_AFTER: &str = runs!(
+    "WHERE host = $1 AND kind = $2 AND service_name = $3 AND heartbeat_timestamp > $4
+     ORDER BY heartbeat_timestamp, id LIMIT 16"
+);
+const RUN_BEFORE: &str = runs!(
+    "WHERE host = $1 AND kind = $2 AND service_name = $3 AND heartbeat_timestamp <= $4
+     ORDER BY heartbeat_timestamp DESC, id DESC LIMIT 1"
+);
 const GAPS: &str = "SELECT begun, ended, reason FROM system_gaps
      WHERE host = $1 AND begun < $3 AND ended > $2 ORDER BY begun, ended, id";
 const SERIES: &str =
@@ -216,6 +239,7 @@ fn join(windows: &mut Vec<Window>, window: Window) {
 /// Page by page from one picture of all of it, so that nothing is told twice or left out that is confirmed meanwhile.
 pub(super) async fn runs(
     on: &mut Connected,
+    sql: &'static str,
     of: &Selection,
     window: Window,
     limit: Duration,
@@ -230,7 +254,7 @@ pub(super) async fn runs(
     let transaction = builder.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
     // Who is told may take his time, and read on a terminal.
     transaction.batch_execute("SET LOCAL idle_in_transaction_session_timeout = '10min'").await?;
-    let portal = transaction.bind(RUNS, &given).await?;
+    let portal = transaction.bind(sql, &given).await?;
     loop {
         let page = timeout(limit, transaction.query_portal(&portal, PAGE)).await;
         let rows = page.map_err(|_| Failure::Late(limit))??;
@@ -240,6 +264,23 @@ pub(super) async fn runs(
         }
     }
     Ok(transaction.rollback().await?)
+}
+
+/// That in which an instant lies; otherwise the last one before it.
+pub(super) async fn run_at(
+    on: &mut Connected,
+    host: &str,
+    subject: &Subject,
+    at: Timestamp,
+) -> Result<Option<RunRow>, Failure> {
+    let (host, subject, at) = (storable::name(host), words::subject(subject), words::time(at));
+    let (kind, name) = (subject.kind.as_str(), &*subject.name);
+    let given: [&(dyn ToSql + Sync); 4] = [&host, &kind, &name, &at];
+    on.prepare(&[RUNS_AFTER, RUN_BEFORE]).await?;
+    let (after, before) = tokio::try_join!(on.rows(RUNS_AFTER, &given), on.rows(RUN_BEFORE, &given))?;
+    let mut around = readable(&after, run);
+    around.retain(|run| run.begun_at <= at);
+    Ok(around.pop().or_else(|| readable(&before, run).pop()))
 }
 
 fn run(row: &Row) -> Read<RunRow> {

@@ -146,6 +146,7 @@ fn heartbeats_come_before_their_transition(teller: &mut Teller) {
     assert_eq!(runs.iter().filter(|run| run.transition.is_some()).count(), 1);
 }
 
+/// Message, reasons, evidence, whether it was healed and whether it flaps: all of it takes the place of what was known.
 fn what_was_found_out_later(teller: &mut Teller) {
     teller.tells([
         changed(7, "camera", Healthy, Error, "12:00:00"),
@@ -156,6 +157,7 @@ fn what_was_found_out_later(teller: &mut Teller) {
     later.reasons = vec!["the kernel says so".into()];
     later.evidence = [("kernel", "oom-kill")].into_iter().collect();
     later.is_healed_by_supervisor = true;
+    later.is_flapping = !later.is_flapping;
     teller.tells([Entry::Amended { id: 7, transition: later.clone() }]);
     assert_eq!(teller.runs("camera")[0].transition.as_ref(), Some(&later));
     assert_eq!(teller.status("camera").unwrap().message, later.message);

@@ -1,14 +1,18 @@
 //! What is asked for, and when.
 
 use super::{ALWAYS, Case, Teller, at, beat, beats, changed, mark, service, window};
-use crate::history::{Record, Selection};
+use crate::history::{Record, RunRow, Selection};
 use health_reporter::Status::{Error, Healthy, Unknown, Warning};
+use healthcheck_core::history::Window;
 use healthcheck_core::{Cause, Kind, Subject};
 
-pub(super) const CASES: [Case; 7] = [
+pub(super) const CASES: [Case; 10] = [
     ("what was in force at the beginning", what_was_in_force_at_the_beginning),
     ("runs that reach into a window", runs_that_reach_into_a_window),
     ("the newest runs first, and no more than are wanted", the_newest_runs_first),
+    ("what opened in a window", what_opened_in_a_window),
+    ("openings of many", openings_of_many),
+    ("the run at an instant", the_run_at_an_instant),
     ("by machine and by subject", by_machine_and_by_subject),
     ("who is judged", who_is_judged),
     ("a clock that is set back", a_clock_that_is_set_back),
@@ -80,6 +84,112 @@ fn the_newest_runs_first(teller: &mut Teller) {
         };
         teller.store.runs(&of, ALWAYS, &mut take).unwrap();
         assert_eq!((taken.len(), taken[0].clone()), (7, format!("task {newest}")));
+    }
+}
+
+/// What is asked for, of all runs of everyone.
+fn openings(teller: &mut Teller, of: &Selection, asked: Window) -> Vec<RunRow> {
+    let mut openings = Vec::new();
+    let mut take = |run| {
+        openings.push(run);
+        true
+    };
+    teller.store.openings(of, asked, &mut take).unwrap();
+    let mut all = teller.runs_in(of, asked);
+    all.retain(|run| run.opens && run.begun_at >= asked.from && run.begun_at < asked.to);
+    all.sort_by_key(|run| std::cmp::Reverse((run.begun_at, run.id)));
+    assert_eq!(openings, all);
+    openings
+}
+
+fn what_opened_in_a_window(teller: &mut Teller) {
+    teller.tells([
+        changed(1, "camera", Unknown, Healthy, "10:00:00"),
+        beats("camera", Healthy, "a", "10:01:00", "10:29:00", 29),
+        beats("camera", Healthy, "b", "10:30:00", "10:59:00", 30),
+        changed(2, "camera", Healthy, Error, "11:00:00"),
+        changed(3, "camera", Error, Healthy, "12:00:00"),
+        beats("camera", Healthy, "b", "12:01:00", "12:59:00", 59),
+        beats("camera", Warning, "b", "13:00:00", "13:00:00", 1),
+    ]);
+    for (from, to, expected) in [
+        ("09:00:00", "14:00:00", "13 12 11 10"),
+        ("10:00:00", "12:00:00", "11 10"),
+        ("10:00:01", "12:00:01", "12 11"),
+        ("10:30:00", "11:00:00", ""),
+        ("12:30:00", "13:00:00", ""),
+        ("13:00:00", "13:00:01", "13"),
+    ] {
+        let found = openings(teller, &service("camera"), window(from, to));
+        let hours: Vec<String> = found.iter().map(|run| run.begun_at.strftime("%H").to_string()).collect();
+        assert_eq!(hours.join(" "), expected, "{from} {to}");
+    }
+    let of_transitions = openings(teller, &service("camera"), ALWAYS);
+    let told: Vec<bool> = of_transitions.iter().map(|run| run.transition.is_some()).collect();
+    assert_eq!(told, [false, true, true, true]);
+}
+
+/// Over the end of a month, of many, and no more than are wanted.
+fn openings_of_many(teller: &mut Teller) {
+    let opened = |number: i64| {
+        let name = ["camera", "core", "wall"][usize::try_from(number).unwrap() % 3];
+        let at = at("2025-05-31T23:00:00Z") + jiff::SignedDuration::from_secs(number * 10);
+        let (from, to) = if number / 3 % 2 == 0 { (Error, Healthy) } else { (Healthy, Error) };
+        [changed(number + 1, name, from, to, &at.to_string()), beat_of(name, to, at)]
+    };
+    teller.tells((0..720).flat_map(opened).collect::<Vec<_>>());
+    let all = openings(teller, &Selection::default(), ALWAYS);
+    assert_eq!((all.len(), openings(teller, &service("core"), ALWAYS).len()), (720, 240));
+    let mut taken = Vec::new();
+    let mut take = |run| {
+        taken.push(run);
+        taken.len() < 7
+    };
+    teller.store.openings(&Selection::default(), ALWAYS, &mut take).unwrap();
+    assert_eq!(taken, all[..7]);
+}
+
+fn beat_of(name: &str, status: health_reporter::Status, at: jiff::Timestamp) -> crate::history::Entry {
+    let time = (at + jiff::SignedDuration::from_secs(1)).to_string();
+    beats(name, status, "", &time, &time, 1)
+}
+
+fn the_run_at_an_instant(teller: &mut Teller) {
+    let foreign = beats("camera", Healthy, "of another", "09:00:00", "20:00:00", 9);
+    teller.tells([
+        changed(1, "camera", Unknown, Healthy, "10:00:00"),
+        beats("camera", Healthy, "a", "10:10:00", "10:20:00", 11),
+        beats("camera", Healthy, "b", "10:30:00", "10:40:00", 11),
+        changed(2, "camera", Healthy, Error, "11:00:00"),
+        beats("core", Healthy, "of core", "09:00:00", "20:00:00", 9),
+        beats("camera", Error, "c", "2025-07-02T10:00:00Z", "2025-07-02T10:00:00Z", 1),
+    ]);
+    teller.of_host("phobos");
+    teller.tells([foreign]);
+    let mut run_at = |time: &str| {
+        let (camera, time) = (Subject::service("camera"), at(time));
+        let found = teller.store.run_at("deimos", &camera, time).unwrap();
+        let of = Selection { host: Some("deimos".into()), subject: Some(camera) };
+        let mut all = teller.runs_in(&of, ALWAYS);
+        all.retain(|run| run.begun_at <= time);
+        assert_eq!(found, all.into_iter().next(), "{time}");
+        found
+    };
+    assert_eq!(run_at("09:59:59"), None);
+    assert_eq!(run_at("10:00:00").unwrap().begun_at, at("10:00:00"));
+    for (time, task) in [
+        ("10:20:00", "a"),
+        ("10:29:59", "a"),
+        ("10:40:00", "b"),
+        ("10:59:59", "b"),
+        ("2025-07-03T00:00:00Z", "c"),
+    ] {
+        assert_eq!(run_at(time).unwrap().current_task.as_deref(), Some(task), "{time}");
+    }
+    assert_eq!(run_at("11:00:00").unwrap().status, Error);
+    for minute in 0..60 {
+        run_at(&format!("10:{minute:02}:30"));
+        run_at(&format!("10:{minute:02}:00"));
     }
 }
 

@@ -74,6 +74,14 @@ fn uptime_is_answered_without_a_look_at_heartbeats() {
         assert_eq!(plan.lines().find(reads_heartbeats), None, "{plan}");
         assert!(plan.contains("Index Only Scan") && plan.contains("Heap Fetches: 0"), "{plan}");
     }
+    let given = [("$1", "NULL"), ("$2", "NULL"), ("$3", "NULL")];
+    let window = [("$4", "'2025-06-01 09:00+00'"), ("$5", "'2025-06-01 16:00+00'")];
+    let asked = given
+        .iter()
+        .chain(&window)
+        .fold(read::OPENINGS.to_owned(), |sql, (at, value)| sql.replace(at, value));
+    let plan = server.ask(&format!("EXPLAIN (ANALYZE, COSTS OFF) {asked}"));
+    assert!(!plan.contains("Rows Removed by Filter"), "{plan}");
 }
 
 /// A copy that another server takes, with everything in it, while it is written to.

@@ -82,6 +82,7 @@ CREATE TABLE system_status_history (
 CREATE INDEX system_status_history_of_service ON system_status_history (service_name, heartbeat_timestamp DESC);
 CREATE INDEX system_status_history_opening ON system_status_history (service_name, host, kind, id)
     INCLUDE (begun_at, status, cause) WHERE opens;
+CREATE INDEX system_status_history_opened ON system_status_history (begun_at, id) WHERE opens;
 
 -- Time in which nobody looked.
 CREATE TABLE system_gaps (
