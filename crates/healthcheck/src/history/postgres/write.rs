@@ -150,7 +150,7 @@ async fn begin(on: &Connected, portion: &Portion, host: &str, limit: Duration) -
     let (state, run) = (storable::name(&portion.origin.state), storable::name(&portion.origin.run));
     let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", milliseconds(limit));
     let origin: [&(dyn ToSql + Sync); 3] = [&host, &state, &run];
-    let (_, held) = tokio::try_join!(on.run(&begin), on.rows(HOLD, &origin))?;
+    let (_, held) = tokio::try_join!(biased; on.run(&begin), on.rows(HOLD, &origin))?;
     let held = match held.first() {
         Some(_) => held,
         None => {
@@ -180,7 +180,7 @@ async fn advance(on: &Connected, portion: &Portion, host: &str) -> Result<(), Fa
         [&host, &state, &before.transition, &before.gap, &after.transition, &after.gap];
     let batches: [&(dyn ToSql + Sync); 4] = [&host, &run, &was, &is];
     let (states, batches) =
-        tokio::try_join!(on.execute(MOVE_STATE, &states), on.execute(MOVE_BATCHES, &batches))?;
+        tokio::try_join!(biased; on.execute(MOVE_STATE, &states), on.execute(MOVE_BATCHES, &batches))?;
     if (states, batches) == (1, 1) { Ok(()) } else { Err(Failure::Elsewhere) }
 }
 
@@ -285,9 +285,11 @@ fn columns<'a>(subjects: impl Iterator<Item = &'a Subject>) -> (Vec<&'a str>, Ve
     subjects.map(|subject| (subject.kind.as_str(), &*subject.name)).unzip()
 }
 
-/// All of it is sent before the first answer is waited for.
+/// All of it is sent before the first answer is waited for. Answers are looked at in the same order: behind the first error
+/// there is only word of a transaction that is over.
 async fn put(on: &Connected, fold: &Fold, ids: &[i64], host: &str) -> Result<(), Failure> {
     tokio::try_join!(
+        biased;
         put_runs(on, fold, ids, host),
         put_statuses(on, fold, ids, host),
         put_amended(on, fold, host),
@@ -312,7 +314,7 @@ async fn put_runs(on: &Connected, fold: &Fold, ids: &[i64], host: &str) -> Resul
     let new = || runs().filter(|(run, _)| run.key.is_none());
     let plain: Vec<(&Run, i64)> = new().filter(|(run, _)| run.transition.is_none()).collect();
     let opened: Vec<(&Run, i64)> = new().filter(|(run, _)| run.transition.is_some()).collect();
-    tokio::try_join!(confirm(on, &changed), add_transitions(on, &opened, host), add_runs(on, &plain, host),)?;
+    tokio::try_join!(biased; confirm(on, &changed), add_transitions(on, &opened, host), add_runs(on, &plain, host),)?;
     Ok(())
 }
 
@@ -466,7 +468,7 @@ async fn put_statuses(on: &Connected, fold: &Fold, ids: &[i64], host: &str) -> R
         }
         on.execute(FORGET, &[&host, &gone_kinds, &gone_names]).await
     };
-    tokio::try_join!(on.execute(PUT_SUBJECTS, &subjects), put_known(on, fold, ids, &known, host), forget)?;
+    tokio::try_join!(biased; on.execute(PUT_SUBJECTS, &subjects), put_known(on, fold, ids, &known, host), forget)?;
     Ok(())
 }
 
@@ -547,6 +549,6 @@ async fn put_numbers(on: &Connected, fold: &Fold, host: &str) -> Result<(), Fail
     let series: [&(dyn ToSql + Sync); 4] = [&host, &kinds, &names, &metrics];
     let mut bins = series.to_vec();
     bins.extend([&resolutions as &(dyn ToSql + Sync), &times, &counts, &sums, &minima, &maxima]);
-    tokio::try_join!(on.execute(PUT_SERIES, &series), on.execute(PUT_NUMBERS, &bins))?;
+    tokio::try_join!(biased; on.execute(PUT_SERIES, &series), on.execute(PUT_NUMBERS, &bins))?;
     Ok(())
 }

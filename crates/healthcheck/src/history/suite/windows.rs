@@ -78,7 +78,7 @@ fn the_newest_runs_first(teller: &mut Teller) {
     assert!(all.windows(2).all(|pair| pair[0].heartbeat_timestamp > pair[1].heartbeat_timestamp));
     for of in [Selection::default(), service("core")] {
         let (mut taken, newest) = (Vec::new(), if of.subject.is_some() { 898 } else { 899 });
-        let mut take = |run: crate::history::RunRow| {
+        let mut take = |run: RunRow| {
             taken.push(run.current_task.unwrap());
             taken.len() < 7
         };
