@@ -111,3 +111,29 @@ fn what_cannot_be_asked_is_told_with_its_cure() {
     assert!(outcome.code == 3 && outcome.err.contains("did you mean camera?"), "{outcome:?}");
     monitor.stop();
 }
+
+/// A slip in a url costs no other program its data.
+#[test]
+fn a_url_that_names_something_else_leaves_it_alone() {
+    let machine = Machine::new();
+    let made = "import sqlite3\ndb = sqlite3.connect('app.db')\ndb.execute('CREATE TABLE precious (x)')\ndb.commit()";
+    assert!(machine.any_command("python3", &["-c", made]).status().unwrap().success());
+    fs::write(machine.root().join("notes.txt"), "precious").unwrap();
+    for name in ["app.db", "notes.txt"] {
+        let path = machine.root().join(name);
+        let before = fs::read(&path).unwrap();
+        machine.configures(&format!("[history]\nurl = \"sqlite:{}\"\n", path.display()));
+        let mut monitor = machine.monitors();
+        let own = eventually("the monitor to say it", || {
+            let _ = machine.run(&["history"]);
+            let checks = machine.report_of("healthcheck")["checks"].as_array()?.clone();
+            checks.into_iter().find(|check| check["name"] == "history" && check["status"] == "warning")
+        });
+        assert!(own["message"].as_str().unwrap().contains("name another file"), "{own}");
+        monitor.stop();
+        assert_eq!(fs::read(&path).unwrap(), before, "{name}");
+    }
+    machine.configures("[history]\nurl = \"sqlite:state.db\"\n");
+    let refused = machine.run(&["config", "check"]);
+    assert!(refused.code == 3 && refused.out.contains("keeps for itself"), "{refused:?}");
+}
