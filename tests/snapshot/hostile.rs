@@ -137,19 +137,23 @@ fn flood(machine: &Machine) {
     }
 }
 
-/// The snapshot, which took at most 64 MiB. Python measures what a child took: nothing here does.
+/// The snapshot, which took at most 64 MiB of its own: how much of the program itself is in memory is up to the build.
 fn measured_snapshot(machine: &Machine) -> Snapshot {
-    let script = "import resource, subprocess, sys, time\n\
-                  started = time.monotonic()\n\
-                  p = subprocess.run([sys.argv[1], '--format', 'json'], stdout=open('out.json', 'w'))\n\
-                  peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n\
+    let script = "import subprocess, sys, time\n\
+                  started, peak_kib = time.monotonic(), 0\n\
+                  p = subprocess.Popen([sys.argv[1], '--format', 'json'], stdout=open('out.json', 'w'))\n\
+                  while p.poll() is None:\n\
+                  \x20   own = [line for line in open(f'/proc/{p.pid}/status') if line.startswith('RssAnon:')]\n\
+                  \x20   peak_kib = max([peak_kib] + [int(line.split()[1]) for line in own])\n\
+                  \x20   time.sleep(0.002)\n\
                   print(p.returncode, peak_kib, round(time.monotonic() - started, 2))";
     let mut command = machine.any_command("python3", &["-c", script, env!("CARGO_BIN_EXE_healthcheck")]);
     let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
     let words: Vec<&str> = text.split_whitespace().collect();
     let [code, peak_kib, seconds] = words[..] else { panic!("{text}") };
     println!("100,202 files: {peak_kib} KiB at most, {seconds} s in this build");
-    assert!(peak_kib.parse::<u64>().unwrap() <= 64 * 1024, "{peak_kib} KiB");
+    let peak_kib: u64 = peak_kib.parse().unwrap();
+    assert!((1..=64 * 1024).contains(&peak_kib), "{peak_kib} KiB");
     let json = serde_json::from_slice(&fs::read(machine.root().join("out.json")).unwrap()).unwrap();
     Snapshot { json, code: code.parse().unwrap() }
 }

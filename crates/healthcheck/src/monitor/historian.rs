@@ -22,6 +22,8 @@ const SPOOL: &str = "history-spool";
 const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// What is written at once, about.
 const PORTION: usize = 5_000;
+/// The least time between two portions: each is one more flush of a disk that transitions are waiting for as well.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// After a failure it is tried again so much later, twice as late each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -88,6 +90,8 @@ impl Historian {
             lost: None,
             pause: FIRST_PAUSE,
             again: None,
+            rest: Instant::now(),
+            is_behind: true,
             prune: Pruning::soon(),
         };
         Builder::new().name("history".to_owned()).spawn(move || thread.run())?;
@@ -166,6 +170,10 @@ struct Thread {
     pause: Duration,
     /// When to try again after a failure.
     again: Option<Instant>,
+    /// Until then what comes is gathered in the spool.
+    rest: Instant,
+    /// Something was not taken in yet.
+    is_behind: bool,
     prune: Pruning,
 }
 
@@ -173,7 +181,9 @@ impl Thread {
     fn run(mut self) {
         loop {
             let (asked, is_over) = self.wait();
-            if self.again.is_none_or(|again| again <= Instant::now()) || !asked.is_empty() || is_over {
+            if self.is_due() || !asked.is_empty() || is_over {
+                self.rest = Instant::now() + TOGETHER;
+                self.is_behind = false;
                 let outcome = self.take_in();
                 self.note(outcome);
             }
@@ -187,10 +197,16 @@ impl Thread {
         self.inbox.ended.notify_all();
     }
 
+    fn is_due(&self) -> bool {
+        let now = Instant::now();
+        self.is_behind && self.rest <= now && self.again.is_none_or(|again| again <= now)
+    }
+
     /// Until there is something to do.
     fn wait(&mut self) -> (Vec<oneshot::Sender<Option<String>>>, bool) {
         let mut waiting = lock(&self.inbox.waiting);
-        let due = [self.again, Some(self.prune.at)].into_iter().flatten().min();
+        let next = self.is_behind.then(|| self.again.map_or(self.rest, |again| again.max(self.rest)));
+        let due = [next, Some(self.prune.at)].into_iter().flatten().min();
         let pause = due.map_or(Pruning::EACH, |at| at.saturating_duration_since(Instant::now()));
         let is_idle = |it: &mut Waiting| {
             it.batches.is_empty() && it.asked.is_empty() && it.keeper.is_none() && !it.is_over
@@ -201,6 +217,7 @@ impl Thread {
         }
         let (asked, is_over) = (std::mem::take(&mut waiting.asked), waiting.is_over);
         let keeper = waiting.keeper.take();
+        self.is_behind |= !waiting.batches.is_empty() || keeper.is_some();
         drop(waiting);
         drop(self.inbox.put_away());
         if let Some(keeper) = keeper {
@@ -332,6 +349,7 @@ impl Thread {
 
     fn note_failure(&mut self, failed: Option<String>) {
         self.again = failed.is_some().then(|| Instant::now() + self.pause);
+        self.is_behind |= failed.is_some();
         self.pause = if failed.is_some() { (self.pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
         if failed != self.failed {
             match &failed {
