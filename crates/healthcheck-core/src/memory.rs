@@ -8,8 +8,8 @@ use crate::sight::{AgeEvidence, Sight};
 use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
-    Aftermath, Cause, Change, Exit, Facts, FileSystem, Measure, MountSight, NotLooked, Now, Observation,
-    Policy, ProcessFacts, ProcessSight, Run, ServiceFacts, Subject,
+    Aftermath, Cause, Change, Exit, Facts, FileSystem, HostFacts, Measure, MountSight, NotLooked, Now,
+    Observation, Policy, ProcessFacts, ProcessSight, Run, ServiceFacts, Subject,
 };
 use health_reporter::read::{ReadError, ReportFile, Unusable};
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ pub(crate) struct Memory {
     pub(crate) probes: Probes,
     pub(crate) measured: Option<Box<Measured>>,
     pub(crate) mount: Option<MountSight>,
+    /// Another machine's lease.
+    pub(crate) host: Option<Box<HostFacts>>,
 }
 
 /// What stands in the way of using a report, and since when, as time awake.
@@ -164,6 +166,7 @@ impl Memory {
                 self.probe(&subject, Look { kind: facts.kind(), outcome: Ok(facts), took }, now, policy);
             }
             Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),
+            Ok(Facts::Host(host)) => (self.host, self.obstacle) = (Some(host), None),
             Ok(Facts::Mount(mount)) => (self.mount, self.obstacle) = (Some(mount), None),
             Err(error) => match error.kind {
                 Some(kind) => {

@@ -1,6 +1,6 @@
 //! What one look showed.
 
-use crate::{Aftermath, Change, Measure, MountSight, ProbeFacts, ProbeKind, Subject};
+use crate::{Aftermath, Change, HostFacts, Measure, MountSight, ProbeFacts, ProbeKind, Subject};
 use health_reporter::read::{ReportFile, Unusable};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,6 +38,8 @@ pub enum Facts {
     Mount(MountSight),
     /// What was found out about the end of a run after it was judged.
     Aftermath(Box<Aftermath>),
+    /// Whether another machine's lease lives.
+    Host(Box<HostFacts>),
     /// Nothing new: only time has passed.
     TimePassed,
 }

@@ -9,7 +9,6 @@ pub(crate) mod ntfy;
 pub(crate) mod ping;
 mod plain_text;
 mod reach;
-pub(crate) mod secret;
 pub(crate) mod slack;
 #[cfg(test)]
 mod specimen;

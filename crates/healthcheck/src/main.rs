@@ -11,6 +11,7 @@ mod monitor;
 mod postgres_server;
 mod processes;
 mod render;
+mod secret;
 mod sources;
 mod sqlite;
 mod state;

@@ -38,7 +38,7 @@ pub fn numbers_of(observation: &Observation) -> Vec<(String, f64)> {
             facts.report.iter().for_each(|file| of_checks(&file.report, &mut numbers));
         }
         Ok(Facts::Probe(facts)) => of_probe(facts, observation.took, &mut numbers),
-        Ok(Facts::Mount(_) | Facts::Aftermath(_) | Facts::TimePassed) | Err(_) => {}
+        Ok(Facts::Mount(_) | Facts::Aftermath(_) | Facts::Host(_) | Facts::TimePassed) | Err(_) => {}
     }
     numbers.0
 }

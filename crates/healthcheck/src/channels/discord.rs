@@ -3,7 +3,7 @@
 use super::Channel;
 use super::http::{Client, Request, is_no_page};
 use super::plain_text::{clean, cut, line};
-use super::secret::Secret;
+use crate::secret::Secret;
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ mod message;
 use super::Channel;
 use super::plain_text::{ERROR_BYTES, short_line};
 use super::reach::Attempts;
-use super::secret::Secret;
+use crate::secret::Secret;
 use conversation::{Conversation, Fault};
 use healthcheck_core::alerts::{Notice, Outcome};
 use std::collections::BTreeSet;

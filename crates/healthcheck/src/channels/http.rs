@@ -5,8 +5,8 @@ mod failure;
 mod proxy;
 
 use super::reach::{self, Attempts};
-use super::secret::{Address, Secret};
 use super::{failed, refused};
+use crate::secret::{Address, Secret};
 use crate::tls::{Expiry, TlsConnector, bare};
 use answer::About;
 use base64::Engine;

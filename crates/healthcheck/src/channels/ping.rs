@@ -1,7 +1,7 @@
 //! A ping for services that tell when it stays away: the monitor of the monitor, elsewhere.
 
 use super::http::{Client, Request};
-use super::secret::Address;
+use crate::secret::Address;
 use healthcheck_core::alerts::Outcome;
 use ureq::http::Method;
 

@@ -3,7 +3,7 @@
 use super::Channel;
 use super::http::{Client, Request};
 use super::plain_text::{clean, cut, line};
-use super::secret::Secret;
+use crate::secret::Secret;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};
 use ureq::http::Method;

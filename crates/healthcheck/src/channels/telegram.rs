@@ -2,8 +2,8 @@
 
 use super::http::{Client, Request, is_no_page};
 use super::plain_text::{clean, cut, line};
-use super::secret::{Secret, Url};
 use super::{Channel, failed};
+use crate::secret::{Secret, Url};
 use health_reporter::Status;
 use healthcheck_core::alerts::{Notice, Outcome};
 use serde_json::{Value, json};

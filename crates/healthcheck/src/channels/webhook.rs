@@ -5,8 +5,8 @@ mod bodies;
 mod signature;
 
 use super::http::{Client, Request};
-use super::secret::{Address, Secret};
 use super::{Channel, failed};
+use crate::secret::{Address, Secret};
 use bodies::Post;
 use healthcheck_core::alerts::{Notice, Outcome};
 use jiff::Timestamp;

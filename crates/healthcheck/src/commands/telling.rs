@@ -8,7 +8,6 @@ use crate::channels::http::{Client, DEADLINE};
 use crate::channels::log::{self, Log};
 use crate::channels::ntfy::{self, Ntfy};
 use crate::channels::ping::Ping;
-use crate::channels::secret::{self, Address, Secret};
 use crate::channels::slack::Slack;
 use crate::channels::telegram::{self, Telegram};
 use crate::channels::webhook::{self, Webhook};
@@ -18,6 +17,7 @@ use crate::config::{
     WebhookFormat, WebhookSettings, WebhookTarget,
 };
 use crate::monitor::dead_man::{Place, Switch};
+use crate::secret::{self, Address, Secret};
 use crate::sources::machine;
 use health_reporter::Status;
 use health_reporter::directory::Environment;

@@ -35,7 +35,7 @@ impl Monitor {
         let beat = match &observation.outcome {
             Ok(Facts::Service(facts)) => facts.report.as_ref().ok().map(|file| file.changed),
             Ok(Facts::Probe(_) | Facts::Measure(_) | Facts::Mount(_)) => Some(wall),
-            Ok(Facts::Aftermath(_) | Facts::TimePassed) | Err(_) => None,
+            Ok(Facts::Aftermath(_) | Facts::Host(_) | Facts::TimePassed) | Err(_) => None,
         };
         let is_report = matches!(&observation.outcome, Ok(Facts::Service(_)));
         let newness = beat.map(|at| match is_report {

@@ -1,8 +1,8 @@
 //! What an answer means for what was sent, in words that have no secret in them.
 
 use crate::channels::plain_text::{ERROR_BYTES, WORDS_BYTES, line, short_line};
-use crate::channels::secret::masked;
 use crate::channels::{failed, refused};
+use crate::secret::masked;
 use healthcheck_core::alerts::Outcome;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;

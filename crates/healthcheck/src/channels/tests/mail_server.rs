@@ -1,7 +1,7 @@
 //! A real mail server, and what it took.
 
 use crate::channels::email::{Login, Settings, TIMEOUT, Tls};
-use crate::channels::secret::Secret;
+use crate::secret::Secret;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use std::fs;

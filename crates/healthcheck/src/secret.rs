@@ -83,7 +83,7 @@ fn with_cure(error: &io::Error) -> String {
 }
 
 /// The text with a mask in place of each secret.
-pub(super) fn masked(text: &str, secrets: &[String]) -> String {
+pub(crate) fn masked(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
     // What is a part of another must not break that.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
