@@ -24,6 +24,9 @@ need perl perl
 need promtool prometheus
 perl -MMonitoring::Plugin -e 1 2>/dev/null || missing="$missing libmonitoring-plugin-perl"
 need ip iproute2
+need nft nftables
+need etcd etcd-server
+need etcdctl etcd-client
 # What is installed here is started by the tests, not by the machine.
 keep_stopped() {
     policy=/usr/sbin/policy-rc.d
@@ -53,6 +56,9 @@ python3 -c 'import apprise' 2>/dev/null || python3 -m pip install --quiet appris
 python3 -c 'import aiosmtpd' 2>/dev/null ||
     python3 -m pip install --quiet aiosmtpd 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-aiosmtpd
+
+# The client that reads heartbeats elsewhere; what it is made of knows no newer protobuf.
+python3 -c 'import etcd3' 2>/dev/null || python3 -m pip install --quiet etcd3 'protobuf<3.21'
 
 echo "== format"
 cargo fmt --all --check

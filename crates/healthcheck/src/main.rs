@@ -4,6 +4,11 @@ mod channels;
 mod cli;
 mod commands;
 mod config;
+#[cfg(test)]
+#[expect(dead_code, reason = "stories use more of it")]
+#[path = "../../../tests/support/etcd.rs"]
+mod etcd_server;
+mod fleet;
 mod history;
 mod monitor;
 #[cfg(test)]

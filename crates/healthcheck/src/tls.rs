@@ -10,7 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::error::Error as StdError;
 use std::fmt;
@@ -90,21 +90,40 @@ impl TlsConnector {
 pub(crate) fn config_that_trusts_anyone() -> Result<Arc<ClientConfig>, NoAuthorities> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Anyone { algorithms: provider.signature_verification_algorithms });
-    trusting(provider, verifier)
+    trusting(provider, verifier, None)
 }
 
 fn trusting(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<(&Path, &Path)>,
 ) -> Result<Arc<ClientConfig>, NoAuthorities> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| NoAuthorities(error.to_string()))?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-    Ok(Arc::new(builder.with_no_client_auth()))
+    let Some((certificate, key)) = identity else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let chain = certificates_in(certificate, "cert_file").map_err(NoAuthorities)?;
+    let config = builder.with_client_auth_cert(chain, private_key(key)?);
+    let unfit = |error| NoAuthorities(format!("cannot use {}: {error}", certificate.display()));
+    config.map(Arc::new).map_err(unfit)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, NoAuthorities> {
+    let problem = |why: &str| NoAuthorities(format!("cannot use key_file {}: {why}", path.display()));
+    let pem = read_file(path).map_err(|error| problem(&plain(&error)))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| problem("it has no key in PEM in it"))
 }
 
 /// Trust in the authorities of a file alone, or in those of the system.
 pub(crate) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, NoAuthorities> {
+    config_of(ca_file, None)
+}
+
+/// The same for one who shows a certificate of his own: files of it and of its key.
+pub(crate) fn config_of(
+    ca_file: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, NoAuthorities> {
     let certificates = match ca_file {
         Some(path) => private_authorities(path),
         None => authorities_of_the_system(),
@@ -116,7 +135,7 @@ pub(crate) fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, NoAuth
     let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
     let unusable = || NoAuthorities("none of the trusted authorities can be used".to_owned());
     let verifier = Verifier { authorities: authorities.map_err(|_| unusable())?, certificates };
-    trusting(provider, Arc::new(verifier))
+    trusting(provider, Arc::new(verifier), identity)
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
@@ -144,7 +163,12 @@ impl<In: Transport> Connector<In> for TlsConnector {
 }
 
 fn private_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let problem = |why: &str| format!("cannot use ca_file {}: {why}", path.display());
+    certificates_in(path, "ca_file")
+}
+
+/// The certificates of a file, which the configuration calls so.
+fn certificates_in(path: &Path, called: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let problem = |why: &str| format!("cannot use {called} {}: {why}", path.display());
     let pem = read_file(path).map_err(|error| problem(&plain(&error)))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|_| problem("it is not PEM"))?;
