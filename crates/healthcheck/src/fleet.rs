@@ -3,3 +3,5 @@
 #![cfg_attr(not(test), expect(unused_imports, reason = "the monitor is about to use it"))]
 
 pub(crate) mod etcd;
+pub(crate) mod keys;
+pub(crate) mod mirror;

@@ -1,0 +1,302 @@
+//! The keys of a fleet below its prefix, and what is in them. Other machines write them, so nothing in them is believed
+//! before it is read here: it is bounded, and harmless to show.
+//!
+//! | key | is there | has |
+//! |---|---|---|
+//! | `hosts/{host}` | while its lease lives | [`HostValue`] |
+//! | `services/{host}/{service}` | while its lease lives | [`ServiceValue`] |
+//! | `stopped/{host}` | from a stop as planned to the next start | [`Tombstone`] |
+//! | `watchers/{host}` | while a watcher lives | a number that changes: who watches has to see it |
+//! | `teller` | while a watcher tells people | its name |
+//! | `told` | always | [`Told`] |
+
+use health_reporter::{Status, bounded};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+
+/// What one machine may say of itself or of a service.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+const MAX_NAME_BYTES: usize = 253;
+const MAX_TEXT_BYTES: usize = 256;
+const MAX_WORD_BYTES: usize = 64;
+
+/// The names of keys below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keys {
+    /// Without a slash at its end.
+    prefix: String,
+}
+
+/// What a key is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Host(String),
+    Service { host: String, service: String },
+    Stopped(String),
+    Watcher(String),
+    Teller,
+    Told,
+}
+
+impl Keys {
+    pub(crate) fn below(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// Everything begins with it.
+    pub(crate) fn all(&self) -> String {
+        format!("{}/", self.prefix)
+    }
+
+    pub(crate) fn host(&self, host: &str) -> String {
+        format!("{}/hosts/{}", self.prefix, name(host))
+    }
+
+    pub(crate) fn services(&self, host: &str) -> String {
+        format!("{}/services/{}/", self.prefix, name(host))
+    }
+
+    pub(crate) fn service(&self, host: &str, service: &str) -> String {
+        format!("{}{}", self.services(host), name(service))
+    }
+
+    pub(crate) fn stopped(&self, host: &str) -> String {
+        format!("{}/stopped/{}", self.prefix, name(host))
+    }
+
+    pub(crate) fn watcher(&self, host: &str) -> String {
+        format!("{}/watchers/{}", self.prefix, name(host))
+    }
+
+    pub(crate) fn teller(&self) -> String {
+        format!("{}/teller", self.prefix)
+    }
+
+    pub(crate) fn told(&self) -> String {
+        format!("{}/told", self.prefix)
+    }
+
+    /// What a key is about; nothing where it is none of ours.
+    pub(crate) fn place(&self, key: &[u8]) -> Option<Place> {
+        let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.prefix)?.strip_prefix('/')?;
+        let parts: Vec<&str> = rest.split('/').collect();
+        if parts.iter().any(|part| name(part) != **part) {
+            return None;
+        }
+        match parts[..] {
+            ["hosts", host] => Some(Place::Host(host.to_owned())),
+            ["services", host, service] => {
+                Some(Place::Service { host: host.to_owned(), service: service.to_owned() })
+            }
+            ["stopped", host] => Some(Place::Stopped(host.to_owned())),
+            ["watchers", host] => Some(Place::Watcher(host.to_owned())),
+            ["teller"] => Some(Place::Teller),
+            ["told"] => Some(Place::Told),
+            _ => None,
+        }
+    }
+}
+
+/// A name as a part of a key: no slash, nothing that cannot be shown, not too long.
+pub(crate) fn name(text: &str) -> String {
+    let is_odd = |letter: char| letter == '/' || letter.is_whitespace() || !is_harmless(letter);
+    let name: String = text.chars().map(|letter| if is_odd(letter) { '_' } else { letter }).collect();
+    let name = if name.is_empty() { "_".to_owned() } else { name };
+    let mut end = name.len().min(MAX_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_owned()
+}
+
+/// Neither obeyed by a terminal nor hiding what stands beside it.
+fn is_harmless(letter: char) -> bool {
+    !letter.is_control()
+        && !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A machine that lives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct HostValue {
+    #[serde(deserialize_with = "text")]
+    pub(crate) host: String,
+    #[serde(deserialize_with = "text")]
+    pub(crate) hostname: String,
+    #[serde(deserialize_with = "text")]
+    pub(crate) description: String,
+    /// Of the program that holds the lease.
+    #[serde(deserialize_with = "text")]
+    pub(crate) version: String,
+    #[serde(deserialize_with = "some_text")]
+    pub(crate) boot_id: Option<String>,
+    /// When that program began.
+    pub(crate) started: Option<Timestamp>,
+    /// The worst of everything there.
+    #[serde(deserialize_with = "status")]
+    pub(crate) status: Word,
+    /// How many services there are.
+    pub(crate) services: usize,
+    /// The lease ends so long after it was renewed last.
+    pub(crate) ttl_s: u64,
+    /// It is renewed so often.
+    pub(crate) interval_s: f64,
+    pub(crate) timestamp: Option<Timestamp>,
+}
+
+/// A service, as its own machine judged it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServiceValue {
+    #[serde(deserialize_with = "status")]
+    pub(crate) status: Word,
+    #[serde(deserialize_with = "text")]
+    pub(crate) cause: String,
+    #[serde(deserialize_with = "text")]
+    pub(crate) message: String,
+    pub(crate) since: Option<Timestamp>,
+    #[serde(deserialize_with = "some_text", skip_serializing_if = "Option::is_none")]
+    pub(crate) current_task: Option<String>,
+}
+
+/// What a machine leaves behind that stops as planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tombstone {
+    pub(crate) at: Timestamp,
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) reason: String,
+    #[serde(default)]
+    pub(crate) expected_back: Option<Timestamp>,
+    /// It does not come back, and nobody is to miss it.
+    #[serde(default)]
+    pub(crate) retired: bool,
+}
+
+/// What each channel's server last accepted of each machine that is not healthy, by channel and machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Told {
+    pub(crate) channels: BTreeMap<String, BTreeMap<String, ToldHost>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldHost {
+    #[serde(deserialize_with = "status")]
+    pub(crate) status: Word,
+    /// What belongs together for people.
+    #[serde(deserialize_with = "text")]
+    pub(crate) thread: String,
+    pub(crate) at: Timestamp,
+}
+
+/// A status as it is written; what is none is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Word(pub(crate) Status);
+
+impl Default for Word {
+    fn default() -> Self {
+        Self(Status::Unknown)
+    }
+}
+
+/// What a value says; nothing where it cannot be used.
+pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<T> {
+    if value.len() > MAX_VALUE_BYTES {
+        return None;
+    }
+    serde_json::from_slice(value).ok()
+}
+
+/// The same of what we write ourselves, all of us together.
+pub(crate) fn read_told(value: &[u8]) -> Told {
+    serde_json::from_slice(value).unwrap_or_default()
+}
+
+pub(crate) fn written(value: &impl Serialize) -> Vec<u8> {
+    // Every key of ours is a text, so there is nothing that could not be written.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn harmless(text: &str, limit: usize) -> String {
+    let text: String = text
+        .chars()
+        .map(|it| if it.is_whitespace() { ' ' } else { it })
+        .filter(|it| is_harmless(*it))
+        .collect();
+    bounded(&text, limit)
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(harmless(&String::deserialize(deserializer)?, MAX_TEXT_BYTES))
+}
+
+fn some_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(|text| harmless(&text, MAX_TEXT_BYTES)))
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    Ok(bounded(&word, MAX_WORD_BYTES).parse().map(Word).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_is_found_again() {
+        let keys = Keys::below("/health");
+        for (key, place) in [
+            (keys.host("deimos"), Place::Host("deimos".into())),
+            (
+                keys.service("deimos", "camera@2"),
+                Place::Service { host: "deimos".into(), service: "camera@2".into() },
+            ),
+            (keys.stopped("a/b\n"), Place::Stopped("a_b_".into())),
+            (keys.watcher("x"), Place::Watcher("x".into())),
+            (keys.teller(), Place::Teller),
+            (keys.told(), Place::Told),
+        ] {
+            assert_eq!(keys.place(key.as_bytes()), Some(place));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_of_ours_is_passed_over() {
+        let keys = Keys::below("/health");
+        let long = format!("/health/hosts/{}", "x".repeat(300));
+        for key in [
+            "/healthy/hosts/a",
+            "/health",
+            "/health/",
+            "/health/hosts/",
+            "/health/hosts/a/b",
+            "/health/hosts/a\u{202e}b",
+            "/health/services/a",
+            "/health/more",
+            &long,
+        ] {
+            assert_eq!(keys.place(key.as_bytes()), None, "{key}");
+        }
+        assert_eq!(keys.place(b"/health/hosts/\xff"), None);
+    }
+
+    #[test]
+    fn a_hostile_value_is_bounded_and_harmless() {
+        let evil = format!(
+            r#"{{"host":"a\u001b[2Jb\u202e","status":"<b>","services":3,"description":"{}"}}"#,
+            "y".repeat(999)
+        );
+        let value: HostValue = read(evil.as_bytes()).unwrap();
+        assert_eq!((value.host.as_str(), value.status.0, value.services), ("a[2Jb", Status::Unknown, 3));
+        assert!(value.description.len() <= 256 && value.description.ends_with('…'));
+        let large = format!(r#"{{"host":"{}"}}"#, "z".repeat(MAX_VALUE_BYTES));
+        assert!(read::<HostValue>(large.as_bytes()).is_none());
+        for wrong in ["", "7", r#"{"services":-1}"#, r#"{"started":"yesterday"}"#] {
+            assert!(read::<HostValue>(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+        assert_eq!(read_told(b"{").channels.len(), 0);
+    }
+}
