@@ -55,6 +55,13 @@ impl Mirror {
         self.machines.remove(host);
     }
 
+    /// These were there before.
+    pub(crate) fn expect(&mut self, hosts: &[String]) {
+        for host in hosts.iter().filter(|host| keys::name(host) == **host) {
+            self.machines.entry(host.clone()).or_default();
+        }
+    }
+
     /// Everything as it was listed. Returns every machine that is there, or was until now.
     pub(crate) fn list(&mut self, keys: &Keys, entries: &[Entry]) -> BTreeSet<String> {
         let before: BTreeSet<String> = self.machines.keys().cloned().collect();

@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl EtcdError {
-    pub(super) fn unreachable(endpoint: &str, why: impl fmt::Display) -> Self {
+    pub(in crate::fleet) fn unreachable(endpoint: &str, why: impl fmt::Display) -> Self {
         let problem = health_reporter::bounded(&format!("etcd at {endpoint}: {why}"), SHOWN_BYTES);
         Self { problem, kind: Kind::Unreachable }
     }

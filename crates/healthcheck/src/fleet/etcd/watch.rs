@@ -9,14 +9,14 @@ pub(crate) struct Watch {
     stream: Stream,
     /// What belongs to an answer that is not whole yet.
     begun: Vec<Change>,
+    revision: i64,
 }
 
 /// What changed with one revision, or several.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Everything up to this revision was seen.
+    /// Everything up to this revision was seen; 0 where the watch has only begun.
     pub(crate) revision: i64,
-    pub(crate) cluster: u64,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Unwatched {
 
 impl Watch {
     pub(super) const fn of(stream: Stream) -> Self {
-        Self { stream, begun: Vec::new() }
+        Self { stream, begun: Vec::new(), revision: 0 }
     }
 
     /// The next changes. It waits as long as it takes, and may be dropped at any time.
@@ -52,16 +52,17 @@ impl Watch {
                 let why = self.stream.said(0, &format!("it ended the watch: {}", watched.cancel_reason));
                 return Err(Unwatched::Broken(why));
             }
-            let (revision, cluster) = (watched.header.revision, watched.header.cluster_id);
             let (is_created, is_part) = (watched.created, watched.fragment);
+            // What the header says may be later than what was sent until now.
+            let last = watched.events.iter().map(|event| event.kv.mod_revision).max();
+            self.revision = self.revision.max(last.unwrap_or_default());
             self.begun.extend(watched.events.into_iter().map(|event| match event.kind.as_str() {
                 "DELETE" => Change::Deleted(event.kv.key),
                 _ => Change::Put(event.kv),
             }));
             if !is_part && (is_created || !self.begun.is_empty()) {
-                // A watch that begins has seen nothing yet of what it is told the revision of.
-                let revision = if is_created { 0 } else { revision };
-                return Ok(Changes { revision, cluster, changes: std::mem::take(&mut self.begun) });
+                let changes = std::mem::take(&mut self.begun);
+                return Ok(Changes { revision: self.revision, changes });
             }
         }
     }
