@@ -121,16 +121,6 @@ fn a_wrong_configuration_says_everything_at_once_and_judges_nothing() {
 }
 
 #[test]
-fn a_configuration_of_what_does_not_exist_yet_warns_once_a_section() {
-    let machine = Machine::new();
-    machine.configures("[fleet.etcd]\nendpoints = [\"http://127.0.0.1:2379\"]\n");
-    machine.reports("core", &beat_of(std::process::id()));
-    let outcome = machine.run(&[]);
-    assert_eq!(outcome.code, 0);
-    assert_eq!(outcome.err.matches("[fleet]").count(), 1, "{}", outcome.err);
-}
-
-#[test]
 fn a_configuration_that_others_may_write_is_refused() {
     let machine = Machine::new();
     machine.configures("");

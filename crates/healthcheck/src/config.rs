@@ -28,7 +28,6 @@ mod services;
 mod shape;
 mod systemd;
 pub(crate) mod units;
-mod unused;
 mod validate;
 mod zmq;
 

@@ -16,6 +16,7 @@ use super::locate::Surroundings;
 use super::name;
 use super::problems::Scope;
 use super::services::ServiceSettings;
+use super::units::parse_duration;
 
 /// What errors name instead of a file.
 pub(super) const PLACE: &str = "environment";
@@ -23,6 +24,8 @@ const PRODUCTION_STATE_DIR: &str = "/var/lib/healthcheck";
 const DEVELOPMENT_STATE_DIR: &str = "logs";
 /// A day: whoever gathers for longer wants no notices.
 const MAX_BUFFER_TIME_S: f64 = 86_400.0;
+/// A year, which bounds the arithmetic.
+const MAX_SPAN: Duration = Duration::from_secs(366 * 86_400);
 
 /// What it says, in the terms of the configuration.
 pub(super) struct FromEnvironment {
@@ -31,8 +34,16 @@ pub(super) struct FromEnvironment {
     pub(super) channels: BTreeMap<String, ChannelSettings>,
     /// The defaults, but for what it says.
     pub(super) alerts: AlertSettings,
+    pub(super) fleet: AroundFleet,
     pub(super) production: bool,
     pub(super) state_dir: PathBuf,
+}
+
+/// What it says of other machines.
+#[derive(Default)]
+pub(super) struct AroundFleet {
+    pub(super) offline_after: Option<Duration>,
+    pub(super) etcd_password: Option<Hidden>,
 }
 
 pub(super) fn read(given: &Surroundings<'_>, at: &Scope<'_>) -> FromEnvironment {
@@ -43,6 +54,7 @@ pub(super) fn read(given: &Surroundings<'_>, at: &Scope<'_>) -> FromEnvironment 
         services: services(given, at),
         channels: channels(given, at),
         alerts: alerts(given, at),
+        fleet: fleet(given, at),
         production,
         state_dir: state_dir(given, production),
     }
@@ -129,6 +141,31 @@ fn buffer_time(at: &Scope<'_>, written: Option<String>) -> Option<Duration> {
         at.refuse(&written, problem, "write it like 10 or 2.5");
     }
     seconds.map(Duration::from_secs_f64)
+}
+
+/// How often silence is looked for has no sense where nothing is polled: it is checked, and that is all.
+fn fleet(given: &Surroundings<'_>, at: &Scope<'_>) -> AroundFleet {
+    let threshold = "MACHINE_OFFLINE_THRESHOLD";
+    let each = "MACHINE_HEARTBEAT_CHECK_INTERVAL";
+    span(&at.key(each), text_of(given, each));
+    let password = text_of(given, "HEALTHCHECK_ETCD_PASSWORD").map(|text| text.trim().to_owned());
+    AroundFleet {
+        offline_after: span(&at.key(threshold), text_of(given, threshold)),
+        etcd_password: password.filter(|text| !text.is_empty()).map(Hidden::new),
+    }
+}
+
+/// As another program wrote it: `2m0s`, or seconds.
+fn span(at: &Scope<'_>, written: Option<String>) -> Option<Duration> {
+    let written = written?;
+    let text = written.trim();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let span = seconds.or_else(|| parse_duration(text).ok());
+    let span = span.filter(|span| !span.is_zero() && *span <= MAX_SPAN);
+    if span.is_none() {
+        at.refuse(&written, "is not a duration above 0 and up to a year", "write it like 2m0s, or 120");
+    }
+    span
 }
 
 fn is_production(given: &Surroundings<'_>) -> bool {

@@ -504,6 +504,16 @@ pub(crate) struct RawHistory {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct RawFleet {
+    /// What people should know of this machine when it is lost: where it stands, what it is for; at most 256 bytes
+    #[schemars(example = &"gallery, rack 2")]
+    pub(crate) description: Option<String>,
+    /// How this machine is reached; otherwise its host name
+    #[schemars(example = &"phobos.lan")]
+    pub(crate) hostname: Option<String>,
+    /// How long after it was last seen a machine is offline, where that is later than the end of its lease.
+    /// `MACHINE_OFFLINE_THRESHOLD` (as `2m0s`, or seconds) where it is not written
+    #[schemars(example = &"2m")]
+    pub(crate) offline_after: Option<DurationText>,
     /// An etcd in which each machine holds a lease
     pub(crate) etcd: Option<RawEtcd>,
 }
@@ -524,6 +534,21 @@ pub(crate) struct RawEtcd {
     pub(crate) interval: Option<DurationText>,
     /// Whether this monitor also watches the other hosts
     pub(crate) watch: Option<bool>,
+    /// The user to sign in as; with `password_file`, or `HEALTHCHECK_ETCD_PASSWORD` in the environment
+    #[schemars(example = &"healthcheck")]
+    pub(crate) user: Option<String>,
+    /// A file with the password; with `user`
+    #[schemars(example = &"/run/credentials/etcd")]
+    pub(crate) password_file: Option<String>,
+    /// The only authority that is trusted, as a PEM file; otherwise those of the system
+    #[schemars(example = &"/etc/ssl/private-ca.pem")]
+    pub(crate) ca_file: Option<String>,
+    /// The certificate that proves this machine to the members, as a PEM file; with `key_file`
+    #[schemars(example = &"/etc/ssl/phobos.pem")]
+    pub(crate) cert_file: Option<String>,
+    /// The private key of that certificate, as a PEM file; with `cert_file`
+    #[schemars(example = &"/run/credentials/etcd-key")]
+    pub(crate) key_file: Option<String>,
 }
 
 /// The schema of everything that may be written, without references and without `null`, which TOML does not have.

@@ -70,15 +70,10 @@ fn reference() -> String {
     let effective = Value::try_from(load_text(SAMPLE)).unwrap();
     let written = Value::Table(SAMPLE.parse::<Table>().unwrap());
     let root = Section { schema: &schema, written: Some(&written), effective: Some(&effective) };
-    let unused = super::unused::warnings(effective.as_table().unwrap());
     let mut out = INTRODUCTION.to_owned();
     rows(&mut out, root);
     for (name, section) in root.keys().into_iter().filter(|(_, section)| !section.is_leaf()) {
         heading(&mut out, &section.title(name), section.meaning());
-        let begin = format!("[{name}]");
-        if let Some(warning) = unused.iter().find(|warning| warning.starts_with(&begin)) {
-            writeln!(out, "\n*{}.*", warning.replace('_', "\\_")).unwrap();
-        }
         body(&mut out, name, section);
     }
     out

@@ -69,16 +69,10 @@ fn what_is_shown_is_accepted_again_and_means_the_same() {
     }
 }
 
+/// A section that is checked is used.
 #[test]
-fn each_part_that_is_not_used_yet_gives_one_warning() {
-    let config = load_text(EXAMPLE);
-    let unused = ["[fleet]"];
-    assert_eq!(
-        config.warnings,
-        unused.map(|section| format!("{section} is checked but not used yet by this version"))
-    );
-    let used = "[alerts]\ncooldown = \"1s\"\n[services.a]\ninterval = \"9s\"\n[channels]\n[history]\n[[maintenance]]\nhours = \"01:00-02:00\"";
-    assert_eq!(load_text(used).warnings, Vec::<String>::new());
+fn the_example_gives_no_warning() {
+    assert_eq!(load_text(EXAMPLE).warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -244,6 +238,40 @@ fn every_error_of_the_environment_of_the_original_names_its_variable() {
             "environment: NTFY_SERVER = \"https://a b\": has a blank or a control character in it; write \"https://host\", with :port and /path if needed",
             "environment: NTFY_TOPIC = \"a/b\": is not a topic; write 1 to 64 of A-Z a-z 0-9 _ -",
         ]
+    );
+}
+
+#[test]
+fn the_environment_says_when_a_machine_is_offline() {
+    let after = |text: &str, value: &str| {
+        let env = [("MACHINE_OFFLINE_THRESHOLD", value), ("MACHINE_HEARTBEAT_CHECK_INTERVAL", "30s")];
+        load_with(text, &env).unwrap().fleet.offline_after
+    };
+    for (value, s) in [("2m0s", 120), ("1h0m0s", 3600), (" 90 ", 90), ("45s", 45)] {
+        assert_eq!(after("", value), Some(Duration::from_secs(s)), "{value}");
+    }
+    assert_eq!(after("[fleet]\noffline_after = \"7s\"", "90"), Some(Duration::from_secs(7)));
+    assert_eq!(load_with("", &[]).unwrap().fleet.offline_after, None);
+    for name in ["MACHINE_OFFLINE_THRESHOLD", "MACHINE_HEARTBEAT_CHECK_INTERVAL"] {
+        for value in ["soon", "0", "-1", "1.5", "999999999999999999", "2s2m"] {
+            let errors = load_with("", &[(name, value)]).unwrap_err().to_string();
+            let problem = "is not a duration above 0 and up to a year; write it like 2m0s, or 120";
+            assert_eq!(errors, format!("environment: {name} = {value:?}: {problem}"));
+        }
+    }
+}
+
+#[test]
+fn the_password_for_etcd_may_be_in_the_environment() {
+    let text = "[fleet.etcd]\nendpoints = [\"http://a\"]\nuser = \"u\"";
+    let fleet = load_with(text, &[("HEALTHCHECK_ETCD_PASSWORD", "canary-7f3a\n")]).unwrap().fleet;
+    assert_eq!(fleet.etcd_password.as_ref().map(Hidden::expose), Some("canary-7f3a"));
+    let login = fleet.etcd.as_ref().and_then(|etcd| etcd.login.clone()).unwrap();
+    assert_eq!((login.user.as_str(), login.password_file), ("u", None));
+    assert!(!format!("{fleet:?}").contains(CANARY));
+    let errors = load_with(text, &[]).unwrap_err().to_string();
+    assert!(
+        errors.contains("password_file: is missing; write it beside user, or set HEALTHCHECK_ETCD_PASSWORD")
     );
 }
 

@@ -11,7 +11,7 @@ use super::problems::{ConfigErrors, Scope};
 use super::raw::{RawConfig, schema};
 use super::{
     Config, alerts, argv, channels, dead_man, fleet, history, maintenance, name, probes, resources, routes,
-    services, shape, systemd, unused, zmq,
+    services, shape, systemd, zmq,
 };
 
 pub(super) fn validate(located: Located, given: &Surroundings<'_>) -> Result<Config, ConfigErrors> {
@@ -20,8 +20,7 @@ pub(super) fn validate(located: Located, given: &Surroundings<'_>) -> Result<Con
     let (errors, errors_around) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
     let file = Scope::root(&place, &errors);
     let around = environment::read(given, &Scope::root(environment::PLACE, &errors_around));
-    let mut warnings = located.warnings;
-    warnings.extend(unused::warnings(&table));
+    let warnings = located.warnings;
     let declared = table.get("channels").and_then(|all| all.as_table()).into_iter().flat_map(Table::keys);
     let declared = declared.chain(around.channels.keys()).cloned().collect();
     // Without a file there is nothing to compare, and the snapshot without configuration stays fast.
@@ -80,7 +79,7 @@ fn settings(
     let dead_man = dead_man::dead_man(&at.key("dead_man"), raw.dead_man, &channels, declared);
     let systemd = systemd::systemd(&at.key("systemd"), raw.systemd);
     let history = history::history(&at.key("history"), raw.history);
-    let fleet = fleet::fleet(&at.key("fleet"), raw.fleet);
+    let fleet = fleet::fleet(&at.key("fleet"), raw.fleet, around.fleet);
     Some(Config {
         source: Source::Defaults,
         warnings: Vec::new(),
