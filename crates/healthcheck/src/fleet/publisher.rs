@@ -120,10 +120,11 @@ impl Publisher {
         let interval = self.desk.setup.interval;
         // Those who began together do not go on together.
         let mut renewal = Instant::now() + up_to(interval);
+        let mut is_troubled = false;
         loop {
             let is_time = tokio::select! {
                 () = sleep_until(renewal) => true,
-                () = much_changed(wanted, &self.put) => false,
+                () = much_changed(wanted, &self.put), if !is_troubled => false,
             };
             let kept = if is_time { self.etcd.keep_alive(lease).await } else { Ok(Some(interval)) };
             let standing = wanted.borrow_and_update().clone();
@@ -132,6 +133,7 @@ impl Publisher {
                 Ok(Some(_)) => self.put_changes(&standing, lease).await,
                 Err(error) => Err(error),
             };
+            is_troubled = done.is_err();
             match done {
                 Err(error) if error.is_lease_gone() => return Ok(()),
                 Err(error) => {
