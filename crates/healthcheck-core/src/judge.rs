@@ -9,6 +9,7 @@ mod death;
 mod finding;
 mod goodbye;
 mod home;
+mod host;
 mod join;
 mod lateness;
 mod looping;
@@ -83,6 +84,7 @@ fn is_news(observation: &Observation, memory: &Memory) -> bool {
 pub(crate) fn judge(case: &Case<'_>) -> Option<Finding> {
     match case.kind {
         Kind::Resource => threshold::judge(case),
+        Kind::Host => host::judge(case),
         _ => join::judge(case),
     }
 }

@@ -40,6 +40,7 @@ mod gap;
 pub mod history;
 mod host;
 mod judge;
+mod leased;
 mod looked;
 mod measure;
 mod measured;

@@ -1,6 +1,7 @@
 //! What the judge remembers of a subject: what was last seen, and what stands in the way of seeing it.
 
 use crate::ending::{Ending, Span};
+use crate::leased::Leased;
 use crate::measured::Measured;
 use crate::probed::{LOOP_RESTARTS, Look, Probes};
 use crate::recent::Recent;
@@ -49,7 +50,7 @@ pub(crate) struct Memory {
     pub(crate) measured: Option<Box<Measured>>,
     pub(crate) mount: Option<MountSight>,
     /// Another machine's lease.
-    pub(crate) host: Option<Box<HostFacts>>,
+    pub(crate) host: Option<Box<Leased>>,
 }
 
 /// What stands in the way of using a report, and since when, as time awake.
@@ -166,7 +167,7 @@ impl Memory {
                 self.probe(&subject, Look { kind: facts.kind(), outcome: Ok(facts), took }, now, policy);
             }
             Ok(Facts::Measure(measure)) => self.measure(measure, now, policy),
-            Ok(Facts::Host(host)) => (self.host, self.obstacle) = (Some(host), None),
+            Ok(Facts::Host(host)) => self.watch(*host, now),
             Ok(Facts::Mount(mount)) => (self.mount, self.obstacle) = (Some(mount), None),
             Err(error) => match error.kind {
                 Some(kind) => {
@@ -181,9 +182,11 @@ impl Memory {
     }
 
     /// What is left of it when the machine has booted.
-    pub(crate) fn after_boot(&mut self) {
+    pub(crate) fn after_boot(&mut self, awake: Duration) {
+        let watched_until = self.obstacle.as_ref().map_or(awake, |obstacle| obstacle.since_awake);
+        let host = self.host.take().map(|host| Box::new(host.after_boot(watched_until)));
         let report = self.report.take();
-        *self = Self { report, ..Self::default() };
+        *self = Self { report, host, ..Self::default() };
     }
 
     /// Nobody looked for so long, the machine being awake: that counts against nobody, and whoever was alive before
@@ -194,6 +197,7 @@ impl Memory {
         let obstacles = self.obstacle.iter_mut().chain(&mut self.stranger);
         obstacles.for_each(|obstacle| obstacle.since_awake += lasted);
         self.probes.after_gap(lasted);
+        self.host.iter_mut().for_each(|host| host.leave_unwatched(lasted));
     }
 
     /// What it takes on the heap, in bytes.
@@ -209,6 +213,7 @@ impl Memory {
             + self.reruns.heap_bytes()
             + self.probes.heap_bytes()
             + self.measured.as_ref().map_or(0, |_| size_of::<Measured>())
+            + self.host.as_ref().map_or(0, |host| host.heap_bytes())
     }
 
     /// What became of the process that wrote the report.
@@ -219,6 +224,18 @@ impl Memory {
     fn probe(&mut self, subject: &Subject, look: Look, now: &Now, policy: &Policy) {
         let retries = policy.retries.get(subject).filter(|_| !policy.once).copied().unwrap_or(0);
         self.probes.learn(look, retries, now.awake());
+    }
+
+    /// Time in which the watch was lost counts against nobody.
+    fn watch(&mut self, facts: HostFacts, now: &Now) {
+        let mut former = self.host.take().map(|host| *host);
+        if !self.is_looked_at {
+            former = former.map(|former| former.watched_again(now));
+        } else if let (Some(former), Some(lost)) = (&mut former, self.obstacle.take()) {
+            former.leave_unwatched(now.awake().saturating_sub(lost.since_awake));
+        }
+        self.obstacle = None;
+        self.host = Some(Box::new(Leased::after(former, facts, now)));
     }
 
     fn note_stranger(&mut self, now: &Now) {

@@ -20,6 +20,8 @@ pub struct Policy {
     pub stopped_after: Duration,
     /// An expected subject that cannot be judged is an error after this time.
     pub unknown_after: Duration,
+    /// Another machine whose lease ended may be away for this time before that is an error; none if there is none.
+    pub host_offline_after: Option<Duration>,
     /// Services have this time from boot to report for the first time.
     pub grace: Duration,
     /// Whether this is a single look: then grace is over, and times run from the file's own.
@@ -27,7 +29,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// No expected services; an hour, five minutes and a minute.
+    /// No expected services; an hour, five minutes and a minute, and a lost machine is an error at once.
     fn default() -> Self {
         Self {
             services: BTreeMap::new(),
@@ -35,6 +37,7 @@ impl Default for Policy {
             retries: BTreeMap::new(),
             stopped_after: Duration::from_secs(3_600),
             unknown_after: Duration::from_secs(300),
+            host_offline_after: None,
             grace: Duration::from_secs(60),
             once: false,
         }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use views::Told;
 
-/// All verdicts at one instant.
+/// All verdicts at one instant, those on other machines apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The instant, wall time.
@@ -82,8 +82,9 @@ impl Snapshot {
     /// verdict and what it was doing; what it counts and depends on is as the policy says now.
     #[must_use]
     pub fn recorded(at: Timestamp, recorded: Vec<Recorded>, policy: &Policy) -> Self {
+        let here = recorded.into_iter().filter(|recorded| recorded.subject.kind != Kind::Host);
         let (services, others): (Vec<_>, Vec<_>) =
-            recorded.into_iter().partition(|recorded| recorded.subject.kind == Kind::Service);
+            here.partition(|recorded| recorded.subject.kind == Kind::Service);
         let mut services: Vec<_> =
             services.into_iter().map(|it| views::recorded_service(it, policy)).collect();
         services.sort_by(|one, other| one.subject.name.cmp(&other.subject.name));

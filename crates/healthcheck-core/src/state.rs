@@ -4,7 +4,9 @@ use crate::fallen::Fallen;
 use crate::memory::{Memory, Room};
 use crate::recent::Recent;
 use crate::sleeps::Sleeps;
-use crate::{Evidence, Gap, GapReason, Kind, Now, ProbeKind, Run, Subject, Transition, Verdict, judge};
+use crate::{
+    Evidence, Gap, GapReason, HostFacts, Kind, Now, ProbeKind, Run, Subject, Transition, Verdict, judge,
+};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -67,8 +69,8 @@ impl Record {
         self.changes.until(now.awake()).is_some()
     }
 
-    fn after_boot(&mut self) {
-        self.memory.after_boot();
+    fn after_boot(&mut self, awake: Duration) {
+        self.memory.after_boot(awake);
         self.changes.clear();
         (self.due_boottime, self.fallen) = (None, None);
     }
@@ -244,6 +246,12 @@ impl State {
         self.run(subject).is_some_and(|run| run.has_ended)
     }
 
+    /// How another machine was last seen, with what it said of itself.
+    #[must_use]
+    pub fn host(&self, subject: &Subject) -> Option<&HostFacts> {
+        Some(&self.subjects.get(subject)?.memory.host.as_ref()?.facts)
+    }
+
     /// Whether a report of a subject was ever read.
     #[must_use]
     pub fn has_report(&self, subject: &Subject) -> bool {
@@ -417,9 +425,8 @@ impl State {
     /// Boot times are of one boot only, and so is what was seen of processes.
     pub(crate) fn enter_boot_of(&mut self, now: &Now) {
         if self.is_of_another_boot(now) {
-            for record in self.subjects.values_mut() {
-                record.after_boot();
-            }
+            let awake = self.boottime.saturating_sub(self.suspended);
+            self.subjects.values_mut().for_each(|record| record.after_boot(awake));
             self.due.clear();
             // Who was not looked at yet may have slept through all of it; the gap of the boot tells of it.
             self.sleeps.clear();

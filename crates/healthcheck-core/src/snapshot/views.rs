@@ -149,7 +149,7 @@ pub(super) fn as_judged(state: &State, now: &Now, policy: &Policy) -> Vec<Told> 
 impl Told {
     fn of(case: &Case<'_>) -> Self {
         Self {
-            is_shown: !case.is_represented(),
+            is_shown: !case.is_represented() && case.kind != Kind::Host,
             verdict: None,
             priority: case.settings.map(|settings| settings.priority).unwrap_or_default(),
             deadline: case.deadline(),

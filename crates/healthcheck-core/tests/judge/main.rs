@@ -10,6 +10,7 @@ mod ends;
 mod expectations;
 mod gaps;
 mod homes;
+mod hosts;
 mod looks;
 mod loops;
 mod properties;

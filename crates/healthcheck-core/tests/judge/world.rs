@@ -72,7 +72,7 @@ impl World {
         let records = |state: &State, kind| -> Vec<_> {
             state.subjects(kind).map(|it| (it.clone(), state.record(it).unwrap().clone())).collect()
         };
-        let kinds = [Kind::Service, Kind::Zmq, Kind::Probe, Kind::Resource];
+        let kinds = [Kind::Service, Kind::Zmq, Kind::Probe, Kind::Resource, Kind::Host];
         let records: Vec<_> = kinds.into_iter().flat_map(|kind| records(&self.state, kind)).collect();
         let saved = serde_json::to_string(&(self.state.head(), records)).unwrap();
         let (head, records): (Head, Vec<(Subject, Record)>) = serde_json::from_str(&saved).unwrap();
