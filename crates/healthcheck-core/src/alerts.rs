@@ -18,6 +18,7 @@ mod operate;
 mod plan;
 mod replay;
 mod rules;
+mod teller;
 mod trouble;
 mod words;
 
@@ -27,10 +28,11 @@ pub use delivery::{Outcome, Outgoing, OutgoingState};
 pub use desk::{DeskHead, Told};
 pub use incident::{Acknowledgement, Incident, Member};
 pub use mute::{Decided, Held, Hours, MaintenanceWindow, Route, Silence};
-pub use notice::{Item, Notice, NoticeReason};
+pub use notice::{Item, Machine, Notice, NoticeReason};
 pub use operate::{ChannelView, NoSuchIncident};
 pub use replay::{Fate, Hearing, Replayed, Step, Story, replay};
 pub use rules::{ChannelRules, Rules};
+pub use teller::Heard;
 pub use trouble::Trouble;
 
 use crate::{Cause, Kind, Now, Policy, State, Subject, Transition};
@@ -45,6 +47,8 @@ use std::time::Duration;
 
 /// An incident that takes in everything is of no use to anybody.
 const MAX_MEMBERS: usize = 1_000;
+/// Machines that fall together have one cause, however many they are.
+const MAX_HOSTS: usize = 100_000;
 
 /// What a decision is made of.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +95,8 @@ pub struct AlertsHead {
     reboot: Option<Reboot>,
     /// When whoever kept this said goodbye, if he did.
     stopped: Option<Timestamp>,
+    /// Another watcher tells of machines.
+    leaves_hosts: bool,
 }
 
 /// How the machine came back.
@@ -222,13 +228,18 @@ impl Alerts {
     /// The incident of its cause, or the one that is just beginning, or a new one.
     fn incident_for(&mut self, transition: &Transition, world: &World<'_>) -> u64 {
         let at = self.head.clock.at;
+        let kind = transition.subject.kind;
+        let (wait, room) = match kind {
+            Kind::Host => (world.rules.host_wait, MAX_HOSTS),
+            _ => (world.rules.group_wait, MAX_MEMBERS),
+        };
         let root = world.state.root_of(&transition.subject, world.policy);
         let of_root = root.and_then(|root| self.troubles.get(&root)).filter(|trouble| trouble.is_open());
-        let has_room = |id: &u64| self.incidents.get(id).is_some_and(|it| it.members.len() < MAX_MEMBERS);
+        let has_room = |id: &u64| self.incidents.get(id).is_some_and(|it| it.members.len() < room);
+        let mut of_kind =
+            self.incidents.iter().rev().filter(|(_, it)| it.is_of_hosts() == (kind == Kind::Host));
         let beginning =
-            self.incidents.iter().next_back().filter(|(_, incident)| {
-                incident.is_open() && incident.opened_at + world.rules.group_wait > at
-            });
+            of_kind.next().filter(|(_, incident)| incident.is_open() && incident.opened_at + wait > at);
         let known = of_root.map(|trouble| trouble.incident).or_else(|| beginning.map(|(id, _)| *id));
         if let Some(known) = known.filter(has_room) {
             return known;

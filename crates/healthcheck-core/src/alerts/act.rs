@@ -1,6 +1,6 @@
 //! What was done to the alerts and is no transition: kept, so that a day can be lived through again.
 
-use super::{Alerts, Reboot, Silence};
+use super::{Alerts, Heard, Reboot, Silence};
 use crate::{Now, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,18 @@ pub enum Deed {
     Forgotten {
         /// Which one.
         subject: Subject,
+    },
+    /// Machines are told of here from now on, or by another watcher.
+    TellsHosts {
+        /// Whether it is here.
+        tells: bool,
+    },
+    /// The watcher that tells of machines told of some.
+    Heard {
+        /// The channel that accepted it.
+        channel: String,
+        /// What.
+        heard: Vec<Heard>,
     },
 }
 

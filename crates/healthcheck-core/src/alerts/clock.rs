@@ -65,6 +65,11 @@ impl Clock {
         self.at + Duration::try_from(wall.duration_since(self.wall)).unwrap_or_default()
     }
 
+    /// The wall time of an instant that is over.
+    pub(crate) fn wall_before(&self, at: Duration) -> Timestamp {
+        self.wall.checked_sub(self.at.saturating_sub(at)).unwrap_or(Timestamp::MIN)
+    }
+
     /// The wall time of an instant to come.
     pub(crate) fn wall_of(&self, at: Duration) -> Timestamp {
         self.wall.checked_add(at.saturating_sub(self.at)).unwrap_or(Timestamp::MAX)

@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Owed, Told};
 use super::plan::Due;
-use super::{Alerts, Item, Notice, NoticeReason, Trouble, World, words};
+use super::{Alerts, Item, Machine, Notice, NoticeReason, Trouble, World, words};
 use crate::{Cause, Kind, Priority, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ impl Alerts {
         }
         let mut items: Vec<Item> =
             due.iter().map(|(subject, reason)| self.item(desk, subject, *reason, world)).collect();
+        keep_apart(&mut items, is_reboot);
         let is_digest = !is_reboot && self.keep_one_thread(desk, &mut items);
         items.sort_by_cached_key(|item| {
             (Reverse(item.affected.len().min(1)), Reverse(item.status), item.subject.clone())
@@ -129,7 +130,7 @@ impl Alerts {
         let affected = self.affected.get(subject).filter(|_| !is_over).cloned().unwrap_or_default();
         let (since, until) = self.span(told, trouble, world);
         if let Some(owed) = owed.filter(|owed| reason == NoticeReason::Passed && is_older(owed, trouble)) {
-            return passed(subject, owed);
+            return Item { machine: Machine::of(subject, world.state), ..passed(subject, owed) };
         }
         Item {
             subject: subject.clone(),
@@ -144,6 +145,7 @@ impl Alerts {
             until: until.filter(|_| status == Status::Healthy),
             affected,
             times_today: trouble.map_or(0, |trouble| trouble.healed_today.1),
+            machine: Machine::of(subject, world.state),
         }
     }
 
@@ -170,8 +172,10 @@ impl Alerts {
     /// Who else the thread says is bad, and still is.
     fn still_bad(&self, desk: &Desk, thread: &str, items: &[Item], world: &World<'_>) -> Vec<Item> {
         let news: BTreeSet<&Subject> = items.iter().map(|item| &item.subject).collect();
+        let is_of_hosts = items.iter().any(Item::is_of_host);
         let told = desk.told.iter().filter(|(subject, told)| {
-            told.status != Status::Healthy && told.thread == thread && !news.contains(subject)
+            let is_of_family = (subject.kind == Kind::Host) == is_of_hosts;
+            told.status != Status::Healthy && told.thread == thread && is_of_family && !news.contains(subject)
         });
         let open = told.filter(|(subject, _)| self.troubles.get(*subject).is_some_and(Trouble::is_open));
         open.take(MAX_ITEMS)
@@ -202,8 +206,19 @@ impl Alerts {
             affected: Vec::new(),
             ended: None,
             times_today: 0,
+            machine: None,
         })
     }
+}
+
+/// Machines are told of by one watcher only, so never with anything else: of both, what is more urgent comes first. How
+/// this machine came back needs nobody's leave.
+fn keep_apart(items: &mut Vec<Item>, is_reboot: bool) {
+    let worst = |is_of_host: bool| {
+        items.iter().filter(|item| item.is_of_host() == is_of_host).map(|item| item.status).max()
+    };
+    let hosts_first = !is_reboot && worst(true) >= worst(false);
+    items.retain(|item| item.is_of_host() == hosts_first);
 }
 
 /// Whether something else was the matter since.
@@ -226,6 +241,7 @@ fn passed(subject: &Subject, owed: &Owed) -> Item {
         affected: Vec::new(),
         ended: None,
         times_today: 0,
+        machine: None,
     }
 }
 

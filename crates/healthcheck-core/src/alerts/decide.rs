@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::desk::Told;
 use super::trouble::Trouble;
 use super::{ChannelRules, Held, Incident, NoticeReason, Silence, World};
-use crate::Subject;
+use crate::{Cause, Kind, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -46,10 +46,39 @@ pub(super) struct Case<'a> {
     pub(super) silences: &'a BTreeMap<u64, Silence>,
     pub(super) world: &'a World<'a>,
     pub(super) clock: &'a Clock,
+    /// Whether another watcher tells of machines.
+    pub(super) leaves_hosts: bool,
 }
 
 impl Case<'_> {
     pub(super) fn decide(&self) -> Decision {
+        let decision = self.by_rules();
+        if self.subject.kind == Kind::Host { self.of_host(decision) } else { decision }
+    }
+
+    /// One watcher tells of machines, and only of what it has seen.
+    fn of_host(&self, decision: Decision) -> Decision {
+        let reason = match &decision {
+            Decision::Nothing => return decision,
+            Decision::Hold(Hold { held: Held::NotRouted | Held::BelowLevel, .. }) => return decision,
+            Decision::Tell(reason) | Decision::Hold(Hold { reason, .. }) => *reason,
+        };
+        let held = match (self.leaves_hosts, reason) {
+            (true, NoticeReason::Reminder) => Held::Told,
+            (true, _) => Held::OtherTeller,
+            (false, _) if self.is_unseen() && self.wanted() == Status::Healthy => Held::Unseen,
+            (false, _) => return decision,
+        };
+        Decision::Hold(Hold { held, until: None, reason })
+    }
+
+    /// Whether nobody can say how it is: it may have been told by another watcher, which knew more.
+    fn is_unseen(&self) -> bool {
+        let verdict = self.world.state.verdict(self.subject);
+        verdict.map_or(self.trouble.is_none(), |verdict| verdict.cause == Cause::NotObserved)
+    }
+
+    fn by_rules(&self) -> Decision {
         let wanted = self.wanted();
         let told = self.believed(wanted);
         if self.is_flapping(told) {
@@ -182,7 +211,7 @@ impl Case<'_> {
     /// What keeps a problem from being told for the first time. That it is gathered with others comes last: what is
     /// held by nothing else may go with them at once.
     pub(super) fn opening(&self, wanted: Status) -> Holding {
-        let group = self.incident.map(|incident| incident.opened_at + self.world.rules.group_wait);
+        let group = self.incident.map(|incident| incident.opened_at + self.group_wait());
         self.suppressed(wanted)
             .or_else(|| self.cooldown(wanted))
             .or_else(|| self.restart())
@@ -253,7 +282,12 @@ impl Case<'_> {
     /// What ends at the same time is gathered.
     fn gathered(&self) -> Holding {
         let ended = self.trouble.and_then(|trouble| trouble.end.as_ref());
-        self.wait(Held::GroupWait, ended.map(|end| end.at + self.world.rules.group_wait))
+        self.wait(Held::GroupWait, ended.map(|end| end.at + self.group_wait()))
+    }
+
+    fn group_wait(&self) -> Duration {
+        let rules = self.world.rules;
+        if self.subject.kind == Kind::Host { rules.host_wait } else { rules.group_wait }
     }
 
     fn wait(&self, held: Held, until: Option<Duration>) -> Holding {

@@ -1,7 +1,7 @@
 //! Incidents: from the first bad transition to recovery.
 
 use crate::saved;
-use crate::{Cause, Subject};
+use crate::{Cause, Kind, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,5 +59,10 @@ impl Incident {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.resolved.is_none()
+    }
+
+    /// Whether it is of machines: those are told of by one watcher, and so with nothing else.
+    pub(crate) fn is_of_hosts(&self) -> bool {
+        self.members.first().is_some_and(|member| member.subject.kind == Kind::Host)
     }
 }

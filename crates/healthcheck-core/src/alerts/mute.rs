@@ -162,6 +162,10 @@ pub enum Held {
     Busy,
     /// The channel does not work.
     Broken,
+    /// Another watcher tells of machines.
+    OtherTeller,
+    /// It was told to be bad, and nobody here has seen it since.
+    Unseen,
     /// The channel's server has what there is to tell.
     Told,
 }
@@ -191,6 +195,8 @@ impl fmt::Display for Held {
             Self::TooMany => f.write_str("too many notices: it waits for the next digest"),
             Self::Busy => f.write_str("the notice before it is still being sent"),
             Self::Broken => f.write_str("the channel does not work"),
+            Self::OtherTeller => f.write_str("another watcher tells"),
+            Self::Unseen => f.write_str("nobody here has seen it since"),
             Self::Told => f.write_str("told"),
         }
     }

@@ -1,7 +1,7 @@
 //! The decision that somebody must be told, and what is told.
 
 use crate::saved;
-use crate::{Cause, Subject};
+use crate::{Cause, HostAbout, HostFacts, HostSight, State, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -124,4 +124,33 @@ pub struct Item {
     pub ended: Option<Cause>,
     /// How many times today a supervisor brought it back.
     pub times_today: u32,
+    /// The machine, where the subject is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+/// What is known of another machine; the texts are its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// What it calls itself in the network.
+    pub hostname: String,
+    /// What people wrote about it.
+    pub description: String,
+    /// When it was last seen, wall time, where it is lost.
+    pub last_seen: Option<Timestamp>,
+    /// The names of some services that run there.
+    pub services: Vec<String>,
+}
+
+impl Machine {
+    /// What a state knows of a machine.
+    pub(super) fn of(subject: &Subject, state: &State) -> Option<Self> {
+        let HostFacts { sight, about } = state.host(subject)?;
+        let HostAbout { hostname, description, services, .. } = about.clone().unwrap_or_default();
+        let last_seen = match sight {
+            HostSight::Lost { last_seen, .. } => Some(*last_seen),
+            HostSight::Alive | HostSight::Stopped(_) => None,
+        };
+        Some(Self { hostname, description, last_seen, services })
+    }
 }

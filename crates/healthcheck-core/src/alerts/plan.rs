@@ -68,7 +68,7 @@ impl Alerts {
     }
 
     /// Only what was really sent is heard of again.
-    fn swap_shelved(&mut self) {
+    pub(super) fn swap_shelved(&mut self) {
         if let Some(shelved) = &mut self.shelved {
             std::mem::swap(shelved, &mut self.desks);
         }
@@ -147,6 +147,7 @@ impl Alerts {
 
     fn plan_channel(&mut self, name: &str, world: &World<'_>) -> Option<Notice> {
         let mut desk = self.desks.remove(name).unwrap_or_default();
+        self.leave_to_teller(name, &mut desk, world);
         let (mut due, held) = self.decide(name, &desk, world);
         let soon = self.head.clock.at + world.rules.group_wait;
         pull_in(&mut due, &held, soon, |subject| self.thread_of(&desk, subject));
@@ -217,6 +218,7 @@ impl Alerts {
             silences: &self.silences,
             world,
             clock: &self.head.clock,
+            leaves_hosts: self.head.leaves_hosts,
         })
     }
 

@@ -148,6 +148,11 @@ impl<'a> Life<'a> {
                 let Self { alerts, state, now, policy, rules, .. } = self;
                 alerts.agree(&World { state, policy, rules, now });
             }
+            Deed::TellsHosts { tells } => self.alerts.tell_hosts(*tells, wall),
+            Deed::Heard { channel, heard } => {
+                let Self { alerts, state, now, policy, rules, .. } = self;
+                alerts.heard(channel, heard, &World { state, policy, rules, now });
+            }
             Deed::ClockSet { .. } | Deed::Rebooted(_) => {}
         }
     }

@@ -17,6 +17,8 @@ pub struct Rules {
     pub grace: Duration,
     /// How long simultaneous events are gathered into one notice, from the first.
     pub group_wait: Duration,
+    /// The same of machines: their leases end up to an interval apart.
+    pub host_wait: Duration,
     /// How long a supervisor has to bring back what crashed before that is told.
     pub restart_wait: Duration,
     /// The least time between two notices that tell a channel the same of the same subject.
@@ -49,6 +51,7 @@ impl Default for Rules {
             host: String::new(),
             grace: Duration::from_secs(60),
             group_wait: Duration::from_secs(2),
+            host_wait: Duration::from_secs(12),
             restart_wait: Duration::from_secs(15),
             cooldown: Duration::from_secs(300),
             reminder: Duration::from_secs(3_600),

@@ -100,12 +100,15 @@ impl Group<'_> {
     }
 
     fn names(&self, limit: usize) -> String {
-        let mut names: Vec<String> = self.items.iter().take(limit).map(|item| name(item)).collect();
+        let are_hosts = self.items.len() > 1 && self.items.iter().all(|it| it.subject.kind == Kind::Host);
+        let name = |item: &&Item| if are_hosts { item.subject.name.to_string() } else { name(item) };
+        let mut names: Vec<String> = self.items.iter().take(limit).map(name).collect();
         let more = self.items.len() - names.len();
+        let of = if are_hosts { "hosts " } else { "" };
         let last = if more > 0 { Some(format!("{more} more")) } else { names.pop() };
         match last {
             Some(last) if names.is_empty() => last,
-            Some(last) => format!("{} and {last}", names.join(", ")),
+            Some(last) => format!("{of}{} and {last}", names.join(", ")),
             None => String::new(),
         }
     }
@@ -131,12 +134,13 @@ fn matter(item: &Item, at: Timestamp) -> String {
         (wording::line(&item.message, wording::MAX_MESSAGE_BYTES), elapsed(item.since, at));
     let age = wording::duration(Duration::from_secs(lasts.as_secs()));
     let is_new = lasts < Duration::from_secs(1);
-    match (item.reason, without_beat(&message)) {
+    match (item.reason, without_age(&message)) {
         (NoticeReason::Reminder, (what, rest)) => {
-            format!(" after {age}{}", clause(&format!("{what}{}", rest.unwrap_or_default())))
+            let rest = rest.map(|(_, rest)| rest).unwrap_or_default();
+            format!(" after {age}{}", clause(&format!("{what}{rest}")))
         }
-        (_, (what, Some(rest))) if is_new => format!("{}{rest}", clause(what)),
-        (_, (what, Some(rest))) => format!("{} {age} ago{rest}", clause(what)),
+        (_, (what, Some((_, rest)))) if is_new => format!("{}{rest}", clause(what)),
+        (_, (what, Some((seen, rest)))) => format!("{}{seen} {age} ago{rest}", clause(what)),
         (NoticeReason::Worse, _) if item.was == Status::Warning => {
             format!("{}, after {age} with a warning", clause(&message))
         }
@@ -150,11 +154,15 @@ fn clause(what: &str) -> String {
     if what.is_empty() { String::new() } else { format!(": {what}") }
 }
 
-/// What is before and after the age of its last beat: since when it is down is said in its place.
-fn without_beat(message: &str) -> (&str, Option<&str>) {
-    let parts = message.split_once(", last beat ");
-    let parts = parts.and_then(|(what, rest)| Some((what, rest.split_once(" ago")?.1)));
-    parts.map_or((message, None), |(what, rest)| (what, Some(rest)))
+/// What is before and after the age of its last beat: since when it is down is said in its place. A machine was last
+/// seen then.
+fn without_age(message: &str) -> (&str, Option<(&'static str, &str)>) {
+    let split = |mark: &str, said: &'static str| {
+        let (what, rest) = message.split_once(mark)?;
+        Some((what, Some((said, rest.split_once(" ago")?.1))))
+    };
+    let parts = split(", last beat ", "").or_else(|| split(", last seen ", ", last seen"));
+    parts.unwrap_or((message, None))
 }
 
 /// How long it took, and what it was.
@@ -167,7 +175,9 @@ fn over(item: &Item) -> String {
         (NoticeReason::Passed, Some(lasted)) => format!(", {} in all", wording::duration(lasted)),
         (_, Some(lasted)) => format!(" after {}", wording::duration(lasted)),
     };
-    let was = wording::line(in_short(&item.message), MAX_WAS_BYTES);
+    // Of a machine that is back there is no more to say.
+    let was = if item.subject.kind == Kind::Host { "" } else { in_short(&item.message) };
+    let was = wording::line(was, MAX_WAS_BYTES);
     let was = if was.is_empty() { was } else { format!(" (was: {was})") };
     format!("{after}{}{was}", times(item))
 }
@@ -198,6 +208,9 @@ fn state(item: &Item) -> &'static str {
     match (item.reason, item.status) {
         (NoticeReason::Flapping, Status::Healthy) => "is flapping, well for the moment",
         (NoticeReason::Flapping, Status::Warning) => "is flapping, with a warning for the moment",
+        (NoticeReason::Flapping, _) if item.subject.kind == Kind::Host => {
+            "is flapping, offline for the moment"
+        }
         (NoticeReason::Flapping, _) => "is flapping, down for the moment",
         (NoticeReason::Healed, _) => "was restarted",
         (NoticeReason::Passed, _) => passed(item),
@@ -214,6 +227,7 @@ fn bad(kind: Kind, status: Status) -> &'static str {
     match (kind, status) {
         (Kind::Channel, _) => "does not work",
         (Kind::Resource, _) => "is beyond its limit",
+        (Kind::Host, _) => "is offline",
         (_, Status::Fatal) => "is down (fatal)",
         _ => "is down",
     }
@@ -224,6 +238,7 @@ fn still(kind: Kind, status: Status) -> &'static str {
         (_, Status::Warning) => "still has a warning",
         (Kind::Channel, _) => "still does not work",
         (Kind::Resource, _) => "is still beyond its limit",
+        (Kind::Host, _) => "is still offline",
         _ => "is still down",
     }
 }
@@ -234,6 +249,7 @@ fn passed(item: &Item) -> &'static str {
         (_, Status::Warning) => "had a warning and is well again",
         (Kind::Channel, _) => "did not work and works again",
         (Kind::Resource, _) => "was beyond its limit and is well again",
+        (Kind::Host, _) => "was offline and is back",
         _ => "was down and is back",
     }
 }
@@ -245,6 +261,7 @@ fn end(item: &Item) -> &'static str {
         Some(Cause::Finished) => "has finished now",
         Some(Cause::NotObserved) => "is no longer watched",
         _ if item.subject.kind == Kind::Channel => "works again",
+        _ if item.subject.kind == Kind::Host => "is back",
         _ if item.was == Status::Warning => "is well again",
         _ => "is back",
     }

@@ -3,6 +3,8 @@
 use crate::host::*;
 use crate::server::Weather;
 use health_reporter::Status;
+use healthcheck_core::{Farewell, HostSight};
+use jiff::SignedDuration;
 use std::fmt::Write;
 
 /// Bytes of a long text that are shown.
@@ -42,6 +44,7 @@ fn what_is_told_reads_well() {
     many(&mut album);
     failing(&mut album);
     boots(&mut album);
+    machines(&mut album);
     assert!(album.text == include_str!("faces.txt"), "\n{}", album.text);
 }
 
@@ -181,5 +184,53 @@ fn boots(album: &mut Album) {
         host.pass(20.0);
         host.all(&["camera", "core"], Host::starts);
         host.pass(60.0);
+    });
+}
+
+fn machines(album: &mut Album) {
+    album.add("another machine", |host| {
+        host.starts("recorder");
+        host.pass(DAY);
+        host.server("phone").accepted.clear();
+        host.loses_machine("phobos");
+        host.pass(60.0);
+    });
+    album.add("it is still offline", |host| host.pass(HOUR));
+    album.add("it is back", |host| {
+        host.sees_machine("phobos", HostSight::Alive);
+        host.pass(DAY);
+    });
+    album.add("three of them, whose leases end one after the other", |host| {
+        for name in ["mars", "phobos", "venus"] {
+            host.loses_machine(name);
+            host.pass(4.0);
+        }
+        host.pass(600.0);
+    });
+    album.add("they are back one after the other", |host| {
+        for name in ["mars", "phobos", "venus"] {
+            host.sees_machine(name, HostSight::Alive);
+            host.pass(4.0);
+        }
+        host.pass(DAY);
+    });
+    album.add("a thousand of them", |host| {
+        let names: Vec<String> = (0..1_000).map(|at| format!("node-{at:03}")).collect();
+        names.iter().for_each(|name| host.loses_machine(name));
+        host.pass(60.0);
+        names.iter().for_each(|name| host.sees_machine(name, HostSight::Alive));
+        host.pass(600.0);
+    });
+    album.add("one that stopped as planned, and for too long", |host| {
+        let now = host.now().wall;
+        let farewell = Farewell {
+            at: now,
+            reason: "kernel update".into(),
+            expected_back: Some(now + SignedDuration::from_mins(10)),
+        };
+        host.sees_machine("phobos", HostSight::Stopped(farewell));
+        host.pass(HOUR);
+        host.sees_machine("phobos", HostSight::Alive);
+        host.pass(600.0);
     });
 }

@@ -8,8 +8,9 @@ use healthcheck_core::alerts::{
     Alerts, ChannelRules, Deed, Held, Notice, Outcome, Reboot, Route, Rules, Silence, Step, World,
 };
 use healthcheck_core::{
-    CommandEnd, CommandFacts, Facts, Gap, GapReason, Kind, Now, Observation, Policy, ProbeFacts, ProcessCost,
-    ProcessFacts, ProcessSight, ProcessState, ServiceFacts, ServicePolicy, State, Subject, Transition, step,
+    CommandEnd, CommandFacts, Facts, Gap, GapReason, HostAbout, HostFacts, HostSight, Kind, Now, Observation,
+    Policy, ProbeError, ProbeFacts, ProcessCost, ProcessFacts, ProcessSight, ProcessState, ServiceFacts,
+    ServicePolicy, State, Subject, Transition, step,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -247,13 +248,49 @@ impl Host {
     }
 
     fn judge(&mut self, subject: Subject, facts: Facts) -> Vec<Transition> {
-        let observation = Observation { subject, outcome: Ok(facts), took: Duration::ZERO };
+        self.judge_outcome(subject, Ok(facts))
+    }
+
+    fn judge_outcome(&mut self, subject: Subject, outcome: Result<Facts, ProbeError>) -> Vec<Transition> {
+        let observation = Observation { subject, outcome, took: Duration::ZERO };
         let (state, news) = step(std::mem::take(&mut self.state), observation, &self.now(), &self.policy);
         self.state = state;
         for transition in news.iter().filter(|transition| transition.to != Status::Unknown) {
             self.truth.insert(transition.subject.clone(), transition.to);
         }
         news
+    }
+
+    /// What the fleet shows of another machine.
+    pub(crate) fn sees_machine(&mut self, name: &str, sight: HostSight) {
+        let about = HostAbout {
+            hostname: format!("{name}.lan"),
+            description: "rack 2".into(),
+            services: ["camera", "core", "db"].map(str::to_owned).into(),
+            service_count: 3,
+        };
+        let facts = Facts::Host(Box::new(HostFacts { sight, about: Some(about) }));
+        let news = self.judge(Subject::new(Kind::Host, name), facts);
+        self.turn(&news);
+    }
+
+    /// The same, before anything is decided.
+    pub(crate) fn notes_machine(&mut self, name: &str, sight: HostSight) {
+        let facts = Facts::Host(Box::new(HostFacts { sight, about: None }));
+        let news = self.judge(Subject::new(Kind::Host, name), facts);
+        self.with_world(|alerts, world| news.iter().for_each(|transition| alerts.note(transition, world)));
+    }
+
+    pub(crate) fn loses_machine(&mut self, name: &str) {
+        let last_seen = self.now().wall - SignedDuration::from_secs(31);
+        self.sees_machine(name, HostSight::Lost { last_seen, grace: Duration::ZERO });
+    }
+
+    /// Nobody watches other machines any more.
+    pub(crate) fn loses_sight(&mut self, name: &str) {
+        let outcome = Err(ProbeError::new("etcd does not answer"));
+        let news = self.judge_outcome(Subject::new(Kind::Host, name), outcome);
+        self.turn(&news);
     }
 
     /// Several of them at the same instant, judged in one turn each, before any time passes.

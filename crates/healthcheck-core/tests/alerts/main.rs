@@ -8,8 +8,10 @@ mod channels;
 mod cost;
 mod exhaustive;
 mod faces;
+mod fleet;
 mod host;
 mod invariants;
+mod machines;
 mod mutes;
 mod problems;
 #[path = "../simulator/random.rs"]

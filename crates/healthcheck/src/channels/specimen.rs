@@ -36,6 +36,7 @@ pub(super) fn item(kind: Kind, name: &str, status: Status) -> Item {
         affected: vec!["recorder".to_owned()],
         ended: None,
         times_today: 2,
+        machine: None,
     }
 }
 

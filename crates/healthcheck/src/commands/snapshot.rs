@@ -157,6 +157,7 @@ pub(crate) fn policy(config: &Config, once: bool) -> Policy {
         stopped_after: config.alerts.stopped_after,
         unknown_after: config.alerts.unknown_after,
         grace: config.alerts.grace,
+        host_offline_after: None,
         once,
         limits: looks::limits(config),
         retries: looks::retries(config),

@@ -38,6 +38,7 @@ pub(crate) fn rules(config: &Config) -> Rules {
         host: machine::host_name(),
         grace: alerts.grace,
         group_wait: alerts.group_wait,
+        host_wait: Rules::default().host_wait,
         restart_wait: alerts.restart_wait,
         cooldown: alerts.cooldown,
         reminder: alerts.reminder,

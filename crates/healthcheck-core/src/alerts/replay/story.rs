@@ -62,6 +62,8 @@ impl Step {
                         | Deed::Unsilenced { .. }
                         | Deed::Acknowledged { .. }
                         | Deed::Forgotten { .. }
+                        | Deed::TellsHosts { .. }
+                        | Deed::Heard { .. }
                 );
                 is_wish.then_some(Self::Act(act))
             }
