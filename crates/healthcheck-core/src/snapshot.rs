@@ -130,6 +130,19 @@ impl Snapshot {
     }
 }
 
+impl State {
+    /// The worst verdict on anything of this machine, optional ones as at most a warning; unknown where there is none.
+    #[must_use]
+    pub fn overall_status(&self, policy: &Policy) -> Status {
+        let own = self.records().filter(|(subject, _)| subject.kind != Kind::Host);
+        let shares = own.filter_map(|(subject, record)| {
+            let service = policy.service(&subject.name).filter(|_| subject.kind == Kind::Service);
+            share(record.verdict.status, service.map(|service| service.priority).unwrap_or_default())
+        });
+        shares.max().unwrap_or(Status::Unknown)
+    }
+}
+
 /// An optional subject worries at most, and not with what nobody knows.
 fn share(status: Status, priority: Priority) -> Option<Status> {
     match (priority, status) {

@@ -4,6 +4,7 @@ pub(crate) mod ack;
 mod child;
 pub(crate) mod config;
 pub(crate) mod drill;
+pub(crate) mod etcd_access;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod incidents;

@@ -43,7 +43,7 @@ pub(crate) use channels::{
     WebhookSettings, WebhookTarget,
 };
 pub(crate) use dead_man::{DeadManSettings, PingTarget};
-pub(crate) use fleet::FleetSettings;
+pub(crate) use fleet::{EtcdLogin, EtcdSettings, FleetSettings};
 pub(crate) use history::{HistorySettings, Record, Store};
 pub(crate) use hours::Hours;
 pub(crate) use locate::{Source, Surroundings};

@@ -3,7 +3,6 @@
 //! One thread speaks with etcd: it holds this machine's lease and keys ([`publisher`]), looks at those of the others
 //! ([`watcher`]), and finds out which of several watchers tells people ([`teller`]). It takes [`Order`]s, sends
 //! [`News`], and nobody ever waits for it.
-#![expect(dead_code, reason = "the monitor is about to use it")]
 
 pub(crate) mod etcd;
 pub(crate) mod keys;
@@ -49,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) interval: Duration,
     /// Whether the other machines are watched, and if so what was known of them before.
     pub(crate) watch: Option<Known>,
+    /// Whether this machine has a way to tell people of others.
+    pub(crate) may_tell: bool,
 }
 
 /// What is known of other machines from before.
@@ -62,10 +63,12 @@ pub(crate) struct Known {
 /// What the thread is to do.
 #[derive(Debug)]
 enum Order {
-    /// To find out whether this machine is still the one that tells, before a notice is sent.
+    /// To find out whether this machine is still the one that tells, before a notice is sent, and to let the others
+    /// know that it may be.
     Confirm {
         channel: String,
         notice: String,
+        told: Told,
     },
     /// To let the others know what was told.
     Told(Told),
@@ -109,7 +112,9 @@ pub(crate) struct Seen {
 pub(crate) struct Fleet {
     orders: mpsc::UnboundedSender<Order>,
     standing: watch::Sender<Standing>,
+    #[expect(dead_code, reason = "who shows all machines is about to come")]
     mirror: Shared,
+    #[expect(dead_code, reason = "who shows all machines is about to come")]
     teller: Arc<Mutex<Option<String>>>,
     setup: Setup,
 }
@@ -142,8 +147,9 @@ impl Fleet {
         Ok(Self { orders, standing, mirror, teller, setup })
     }
 
-    pub(crate) const fn setup(&self) -> &Setup {
-        &self.setup
+    /// Whether what is told of other machines is told by one of several.
+    pub(crate) const fn is_one_of_several(&self) -> bool {
+        self.setup.watch.is_some() && self.setup.may_tell
     }
 
     /// How it stands with this machine; nothing happens where that is as it was.
@@ -157,9 +163,9 @@ impl Fleet {
         });
     }
 
-    /// Asks whether a notice may be sent; [`News::Confirmed`] answers.
-    pub(crate) fn confirm(&self, channel: &str, notice: &str) {
-        self.order(Order::Confirm { channel: channel.to_owned(), notice: notice.to_owned() });
+    /// Asks whether a notice may be sent; [`News::Confirmed`] answers. What was told so far names it as well.
+    pub(crate) fn confirm(&self, channel: &str, notice: &str, told: Told) {
+        self.order(Order::Confirm { channel: channel.to_owned(), notice: notice.to_owned(), told });
     }
 
     /// What the channels of this machine were told; kept where all watchers find it.
@@ -167,8 +173,13 @@ impl Fleet {
         self.order(Order::Told(told));
     }
 
+    /// Says goodbye to the others, and does not wait for it.
+    pub(crate) fn leave(self, tombstone: Tombstone) {
+        self.order(Order::Stop(tombstone, mpsc::unbounded_channel().0));
+    }
+
     /// Says goodbye to the others. It takes less than a second, whatever hangs.
-    pub(crate) fn stop(&self, tombstone: Tombstone) {
+    pub(crate) fn stop(self, tombstone: Tombstone) {
         let (done, mut waited) = mpsc::unbounded_channel();
         self.order(Order::Stop(tombstone, done));
         let end = Instant::now() + FAREWELL + Duration::from_millis(100);
@@ -179,16 +190,6 @@ impl Fleet {
                 _ => return,
             }
         }
-    }
-
-    /// What the other machines say.
-    pub(crate) fn mirror(&self) -> MutexGuard<'_, Mirror> {
-        locked(&self.mirror)
-    }
-
-    /// Who tells people.
-    pub(crate) fn teller(&self) -> Option<String> {
-        locked(&self.teller).clone()
     }
 
     fn order(&self, order: Order) {
@@ -246,7 +247,7 @@ impl Desk {
                     return;
                 }
                 (order, Some(asked)) => drop(asked.send(order)),
-                (Order::Confirm { channel, notice }, None) => {
+                (Order::Confirm { channel, notice, .. }, None) => {
                     desk.tell(News::Confirmed { channel, notice, may_send: true });
                 }
                 (Order::Told(_), None) => {}

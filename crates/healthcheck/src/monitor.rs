@@ -11,6 +11,7 @@ mod gathering;
 mod historian;
 mod learn;
 mod ledger;
+mod membership;
 mod operator;
 mod outside;
 mod own;
@@ -29,6 +30,7 @@ pub(crate) use settings::Settings;
 use crate::commands::store::record;
 use crate::commands::telling::channels;
 use crate::commands::units::FoundUnits;
+use crate::fleet::News as FleetNews;
 use crate::sources::alarm::Alarm;
 use crate::sources::kernel::Kernel;
 use crate::state::Store;
@@ -46,6 +48,7 @@ use healthcheck_core::{Kind, Now, Resources, State, Subject, Transition};
 use historian::Historian;
 use jiff::Timestamp;
 use ledger::Ledger;
+use membership::Membership;
 use outside::{News, Outside};
 use own::Own;
 use posts::{Delivered, Posts};
@@ -85,6 +88,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
         monitor.open_control(env);
         monitor.begin_history();
         monitor.first_look();
+        monitor.begin_membership();
         monitor.begin_dead_man();
         let why = monitor.go_on(load).await;
         monitor.stop(why);
@@ -114,6 +118,7 @@ struct Monitor {
     own: Own,
     gathering: Gathering,
     historian: Option<Historian>,
+    membership: Membership,
     outside: Outside,
     units: FoundUnits,
     units_problem: Option<String>,
@@ -134,6 +139,7 @@ struct Inputs {
     outside: mpsc::Receiver<News>,
     taken: mpsc::Receiver<Taken>,
     delivered: mpsc::UnboundedReceiver<Delivered>,
+    fleet: mpsc::UnboundedReceiver<FleetNews>,
     numbers: mpsc::Receiver<Numbers>,
     measuring: Option<Measuring>,
     asked: mpsc::Receiver<Asked>,
@@ -159,6 +165,7 @@ enum Event {
     Taken(Taken),
     Delivered(Delivered),
     Asked(Asked),
+    Fleet(FleetNews),
     Reload,
     Stop(&'static str),
 }
@@ -168,6 +175,7 @@ impl Inputs {
         outside: mpsc::Receiver<News>,
         taken: mpsc::Receiver<Taken>,
         delivered: mpsc::UnboundedReceiver<Delivered>,
+        fleet: mpsc::UnboundedReceiver<FleetNews>,
     ) -> anyhow::Result<Self> {
         let (asking, asked) = mpsc::channel(16);
         let (measured, numbers) = mpsc::channel(1);
@@ -181,6 +189,7 @@ impl Inputs {
             outside,
             taken,
             delivered,
+            fleet,
             numbers,
             measuring: measuring.ok(),
             asked,
@@ -214,7 +223,8 @@ impl Monitor {
         let (footprints, taken) = Footprints::new();
         let (mut posts, delivered) = Posts::new();
         posts.open(channels(&settings.config, env));
-        let inputs = Inputs::open(received, taken, delivered)?;
+        let (membership, fleet) = Membership::new(kept.0.last_look());
+        let inputs = Inputs::open(received, taken, delivered, fleet)?;
         let own = Own::reporting(&settings.dirs[0], own::watchdog());
         let desk = Desk::watching(&settings.dirs, settings.file(), Arc::clone(&inputs.bell));
         let runs =
@@ -225,6 +235,7 @@ impl Monitor {
             ledger: Ledger::of(store),
             gathering: Gathering::of(run_name(), record(&settings.config.history)),
             historian: None,
+            membership,
             units: FoundUnits::default(),
             units_problem: None,
             resources: None,
@@ -322,6 +333,7 @@ impl Monitor {
             Some(numbers) = inputs.numbers.recv() => Event::Numbers(numbers),
             Some(taken) = inputs.taken.recv() => Event::Taken(taken),
             Some(delivered) = inputs.delivered.recv() => Event::Delivered(delivered),
+            Some(news) = inputs.fleet.recv() => Event::Fleet(news),
             Some(asked) = inputs.asked.recv() => Event::Asked(asked),
             _ = inputs.hangup.recv() => Event::Reload,
             () = inputs.reload.notified() => Event::Reload,
@@ -341,6 +353,7 @@ impl Monitor {
             Event::Taken(taken) => self.runs.learn(taken),
             Event::Delivered(delivered) => self.note_delivered(&delivered),
             Event::Asked(asked) => self.answer(asked),
+            Event::Fleet(news) => self.take_news_of_fleet(news),
             Event::Rang | Event::Behind | Event::Reload | Event::Stop(_) => {}
         }
     }
@@ -354,6 +367,7 @@ impl Monitor {
             self.ledger.next_boottime(),
             self.voice.again(clock::boottime()),
             self.gathering.next_boottime(clock::boottime()),
+            self.membership.next_boottime(),
             Some(self.pulse_at),
         ];
         each.into_iter().flatten().min()
@@ -394,6 +408,7 @@ impl Monitor {
             self.tell_own_health();
         }
         self.hand_over_due(now.boottime);
+        self.publish_due(now.boottime);
         if self.alerts.next_deadline().is_some_and(|at| at <= now.boottime) {
             self.is_plan_due = true;
             self.look_at_channels();
@@ -439,6 +454,7 @@ impl Monitor {
 
     fn stop(mut self, why: &str) {
         self.settle();
+        self.end_membership(why);
         // Until now somebody looked.
         let (state, _) = std::mem::take(&mut self.state).pass(&self.now());
         self.state = state;

@@ -157,7 +157,7 @@ pub(crate) fn policy(config: &Config, once: bool) -> Policy {
         stopped_after: config.alerts.stopped_after,
         unknown_after: config.alerts.unknown_after,
         grace: config.alerts.grace,
-        host_offline_after: None,
+        host_offline_after: config.fleet.offline_after,
         once,
         limits: looks::limits(config),
         retries: looks::retries(config),

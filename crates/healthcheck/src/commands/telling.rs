@@ -38,7 +38,9 @@ pub(crate) fn rules(config: &Config) -> Rules {
         host: machine::host_name(),
         grace: alerts.grace,
         group_wait: alerts.group_wait,
-        host_wait: Rules::default().host_wait,
+        // Leases of machines that fall together end up to an interval apart.
+        host_wait: alerts.group_wait
+            + config.fleet.etcd.as_ref().map(|etcd| etcd.interval).unwrap_or_default(),
         restart_wait: alerts.restart_wait,
         cooldown: alerts.cooldown,
         reminder: alerts.reminder,

@@ -11,9 +11,11 @@
 //! | `told` | always | [`Told`] |
 
 use health_reporter::{Status, bounded};
+use healthcheck_core::Kind;
+use healthcheck_core::alerts::Heard;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one machine may say of itself or of a service.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
@@ -173,21 +175,18 @@ pub(crate) struct Tombstone {
     pub(crate) retired: bool,
 }
 
-/// What each channel's server last accepted of each machine that is not healthy, by channel and machine.
+/// What each channel's server last accepted of machines that are not well, or may have: as who tells of them wrote it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Told {
-    pub(crate) channels: BTreeMap<String, BTreeMap<String, ToldHost>>,
+    pub(crate) channels: BTreeMap<String, Vec<Heard>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ToldHost {
-    #[serde(deserialize_with = "status")]
-    pub(crate) status: Word,
-    /// What belongs together for people.
-    #[serde(deserialize_with = "text")]
-    pub(crate) thread: String,
-    pub(crate) at: Timestamp,
+impl Told {
+    /// The names of the machines that somebody was told of.
+    pub(crate) fn hosts(&self) -> BTreeSet<String> {
+        self.channels.values().flatten().map(|heard| heard.subject.name.to_string()).collect()
+    }
 }
 
 /// A status as it is written; what is none is unknown.
@@ -209,9 +208,16 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<T> {
     serde_json::from_slice(value).ok()
 }
 
-/// The same of what we write ourselves, all of us together.
+/// The same of what all watchers were told. It may be as large as all machines make it.
 pub(crate) fn read_told(value: &[u8]) -> Told {
-    serde_json::from_slice(value).unwrap_or_default()
+    let mut told: Told = serde_json::from_slice(value).unwrap_or_default();
+    let is_plain = |heard: &Heard| {
+        let is_name = name(&heard.subject.name) == *heard.subject.name;
+        let is_thread = heard.thread.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        heard.subject.kind == Kind::Host && is_name && is_thread && heard.thread.len() <= MAX_WORD_BYTES
+    };
+    told.channels.values_mut().for_each(|heard| heard.retain(is_plain));
+    told
 }
 
 pub(crate) fn written(value: &impl Serialize) -> Vec<u8> {
@@ -298,5 +304,13 @@ mod tests {
             assert!(read::<HostValue>(wrong.as_bytes()).is_none(), "{wrong}");
         }
         assert_eq!(read_told(b"{").channels.len(), 0);
+        let told = |name: &str, thread: &str| {
+            let subject = format!(r#"{{"kind":"host","name":"{name}"}}"#);
+            let heard = format!(
+                r#"{{"subject":{subject},"status":"error","thread":"{thread}","at":"2026-11-22T10:00:00Z"}}"#
+            );
+            read_told(format!(r#"{{"channels":{{"phone":[{heard}]}}}}"#).as_bytes()).hosts().len()
+        };
+        assert_eq!((told("phobos", "a1-i7"), told("a b", "a1-i7"), told("phobos", "../7")), (1, 0, 0));
     }
 }

@@ -112,7 +112,7 @@ impl Teller {
 
     /// Tries to become the teller soon, where nobody is.
     fn want(&mut self) {
-        if !self.is_held && self.since.is_none() && self.next.is_none() {
+        if self.desk.setup.may_tell && !self.is_held && self.since.is_none() && self.next.is_none() {
             self.next = Some(Instant::now() + up_to(HESITATION));
         }
     }
@@ -127,8 +127,8 @@ impl Teller {
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::Confirm { channel, notice } => {
-                let may_send = self.confirm().await;
+            Order::Confirm { channel, notice, told } => {
+                let may_send = self.confirm(told).await;
                 self.desk.tell(News::Confirmed { channel, notice, may_send });
             }
             Order::Told(told) if self.since.is_some() => {
@@ -176,21 +176,19 @@ impl Teller {
         Ok(())
     }
 
-    /// Whether this machine is the teller at this very moment; who cannot find out is not.
-    async fn confirm(&mut self) -> bool {
-        let Some(since) = self.since else { return false };
-        let proof = Txn::default().if_created_at(&self.keys.teller(), since);
-        let is_ours = match self.etcd.commit(proof).await {
-            Ok(done) => done.has_succeeded,
-            Err(_) => false,
-        };
-        if !is_ours {
-            self.step_down("it could not be made sure that it is the one who tells");
-            // The key may still be ours.
-            self.is_held = false;
-            self.next = Some(Instant::now() + self.pace.pause());
+    /// Writes what is about to be told, which only the teller can; who cannot find out whether he is does not tell.
+    async fn confirm(&mut self, told: Told) -> bool {
+        self.unwritten = Some(told);
+        for _ in 0..3 {
+            let (Some(since), Some(told)) = (self.since, self.unwritten.clone()) else { break };
+            if self.write(since, &told).await.is_err() {
+                self.step_down("it cannot be made sure that it is the one who tells");
+                // The key may still be ours.
+                self.is_held = false;
+                self.next = Some(Instant::now() + self.pace.pause());
+            }
         }
-        is_ours
+        self.since.is_some() && self.unwritten.is_none()
     }
 
     async fn write(&mut self, since: i64, told: &Told) -> Result<(), EtcdError> {

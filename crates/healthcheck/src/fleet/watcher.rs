@@ -146,11 +146,10 @@ impl Watcher {
         let at = |key: &str| listing.entries.iter().find(|entry| entry.key == key.as_bytes());
         let told = at(&self.keys.told()).map_or((Vec::new(), 0), |it| (it.value.clone(), it.mod_revision));
         let teller = at(&self.keys.teller()).map(|it| (text(&it.value), it.create_revision));
-        let missed =
-            read_told(&told.0).channels.into_values().flat_map(std::collections::BTreeMap::into_keys);
+        let missed: Vec<String> = read_told(&told.0).hosts().into_iter().collect();
         let hosts = {
             let mut mirror = locked(&self.desk.mirror);
-            mirror.expect(&missed.collect::<Vec<_>>());
+            mirror.expect(&missed);
             mirror.list(&self.keys, &listing.entries)
         };
         self.revision = listing.revision;

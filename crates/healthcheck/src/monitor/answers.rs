@@ -137,6 +137,7 @@ impl Monitor {
             own.tell("dead_man", self.dead_man.problem().as_deref(), self.dead_man.how());
         }
         self.tell_health_of_history();
+        self.tell_health_of_fleet();
         own.tell("stdout", self.voice.problem().as_deref(), "read");
         if self.settings.bus.is_some() {
             own.tell("systemd", self.units_problem.as_deref(), "followed");

@@ -331,6 +331,7 @@ impl Monitor {
         let former = std::mem::replace(&mut self.settings, settings);
         self.reopen_channels(&former);
         self.reopen_history(&former);
+        self.renew_membership(&former);
         if former.dirs != self.settings.dirs {
             self.desk = super::Desk::watching(
                 &self.settings.dirs,

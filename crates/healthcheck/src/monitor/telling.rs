@@ -25,10 +25,11 @@ impl Monitor {
         }
         notices.iter().for_each(|notice| self.voice.notice(notice));
         for (notice, attempt) in self.alerts.take_due() {
-            self.posts.send(notice, attempt);
+            self.send(notice, attempt);
         }
         if is_news {
             self.hand_over(&before);
+            self.membership.note_change(boottime);
         }
     }
 
@@ -123,6 +124,7 @@ impl Monitor {
         self.posts.note(delivered);
         let world = self.settings.world(&self.state, &now);
         self.alerts.delivered(&delivered.channel, &delivered.notice, &delivered.outcome, &world);
+        self.share_told();
         self.is_plan_due = true;
         self.look_at_channels();
         self.settle();

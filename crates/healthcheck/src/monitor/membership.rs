@@ -1,0 +1,330 @@
+//! This machine as one of many: what the others are told of it, and what is learned of them. Machines are judged as
+//! anything else is; only who tells people of them is agreed on with the other watchers.
+
+use super::{Monitor, Settings};
+use crate::commands::etcd_access::access;
+use crate::config::EtcdSettings;
+use crate::fleet::keys::{HostValue, ServiceValue, Told, Tombstone, Word};
+use crate::fleet::{Fleet, Known, News, Part, Seen, Setup, Standing};
+use crate::sources::machine;
+use health_reporter::clock;
+use healthcheck_core::alerts::Notice;
+use healthcheck_core::history::Window;
+use healthcheck_core::{Facts, HostFacts, Kind, Observation, ProbeError, Subject};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+/// What changes within this time of a publication is published with the next one.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// The monitor's part in a fleet, where it takes part in one.
+pub(super) struct Membership {
+    fleet: Option<Fleet>,
+    news: mpsc::UnboundedSender<News>,
+    started: Timestamp,
+    /// When anything was last looked at before this run.
+    known_until: Timestamp,
+    published_boottime: Duration,
+    publish_at: Option<Duration>,
+    /// Notices that are sent if this machine is still the one that tells.
+    unconfirmed: BTreeMap<(String, String), (Notice, u32)>,
+    /// What all watchers know that people were told.
+    shared: Told,
+    publishing_problem: Option<String>,
+    watching_problem: Option<String>,
+}
+
+impl Membership {
+    pub(super) fn new(known_until: Timestamp) -> (Self, mpsc::UnboundedReceiver<News>) {
+        let (news, received) = mpsc::unbounded_channel();
+        let membership = Self {
+            fleet: None,
+            news,
+            started: Timestamp::now(),
+            known_until,
+            published_boottime: Duration::ZERO,
+            publish_at: None,
+            unconfirmed: BTreeMap::new(),
+            shared: Told::default(),
+            publishing_problem: None,
+            watching_problem: None,
+        };
+        (membership, received)
+    }
+
+    /// When the others are to be told how it stands here.
+    pub(super) const fn next_boottime(&self) -> Option<Duration> {
+        self.publish_at
+    }
+
+    pub(super) const fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
+    }
+
+    /// Something changed that others should see soon.
+    pub(super) fn note_change(&mut self, boottime: Duration) {
+        if self.fleet.is_some() {
+            let soon = boottime.max(self.published_boottime + TOGETHER);
+            self.publish_at = Some(self.publish_at.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    /// What is wrong with it.
+    fn problem(&self) -> Option<&str> {
+        self.publishing_problem.as_deref().or(self.watching_problem.as_deref())
+    }
+}
+
+impl Monitor {
+    /// Takes part in the fleet of the configuration from now on.
+    pub(super) fn begin_membership(&mut self) {
+        let is_watching = self.settings.config.fleet.etcd.as_ref().is_some_and(|etcd| etcd.watch);
+        if !is_watching {
+            let hosts: Vec<Subject> = self.state.subjects(Kind::Host).cloned().collect();
+            for host in &hosts {
+                self.forget(host);
+            }
+        }
+        let Some(setup) = self.setup() else {
+            self.alerts.tell_hosts(true, Timestamp::now());
+            return;
+        };
+        let is_one_of_several = setup.watch.is_some() && setup.may_tell;
+        self.alerts.tell_hosts(!is_one_of_several, Timestamp::now());
+        match Fleet::begin(setup, self.membership.news.clone()) {
+            Ok(fleet) => {
+                self.membership.fleet = Some(fleet);
+                self.publish();
+            }
+            Err(error) => {
+                warn!("cannot take part in the fleet: {error}");
+                self.membership.publishing_problem = Some(format!("cannot take part in the fleet: {error}"));
+            }
+        }
+    }
+
+    fn setup(&self) -> Option<Setup> {
+        let Settings { config, rules, .. } = &self.settings;
+        let etcd: &EtcdSettings = config.fleet.etcd.as_ref()?;
+        let hosts = self.state.subjects(Kind::Host).map(|host| host.name.to_string()).collect();
+        let known = Known { hosts, until: self.membership.known_until };
+        Some(Setup {
+            access: access(config, etcd),
+            prefix: etcd.prefix.clone(),
+            host: machine::host_name(),
+            ttl: etcd.ttl,
+            interval: etcd.interval,
+            watch: etcd.watch.then_some(known),
+            may_tell: !rules.dry_run && !config.channels.is_empty(),
+        })
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn renew_membership(&mut self, former: &Settings) {
+        let way = |settings: &Settings| (settings.rules.dry_run, settings.config.channels.is_empty());
+        if former.config.fleet == self.settings.config.fleet && way(former) == way(&self.settings) {
+            return;
+        }
+        let is_left = self.settings.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix)
+            != former.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix);
+        // Who stays gets another lease, under the same keys.
+        if let Some(fleet) = self.membership.fleet.take().filter(|_| is_left) {
+            fleet.leave(Tombstone { retired: true, ..self.tombstone("it left the fleet") });
+        }
+        self.recall_all();
+        (self.membership.publishing_problem, self.membership.watching_problem) = (None, None);
+        self.membership.known_until = Timestamp::now();
+        self.begin_membership();
+    }
+
+    pub(super) fn end_membership(&mut self, why: &str) {
+        if let Some(fleet) = self.membership.fleet.take() {
+            fleet.stop(self.tombstone(why));
+        }
+    }
+
+    fn tombstone(&self, reason: &str) -> Tombstone {
+        let at = Timestamp::now();
+        Tombstone { at, reason: reason.to_owned(), expected_back: self.expected_back(at), retired: false }
+    }
+
+    /// The end of the planned work that this machine stops in.
+    fn expected_back(&self, at: Timestamp) -> Option<Timestamp> {
+        let rules = &self.settings.rules;
+        let own = Subject::new(Kind::Host, &machine::host_name());
+        let windows = rules.maintenance.iter().filter(|window| window.covers(&own, at, &rules.zone));
+        let day = Window { from: at, to: at.checked_add(SignedDuration::from_hours(48)).ok()? };
+        let ends = windows.filter_map(|window| Some(window.times(day, &rules.zone).first()?.to));
+        ends.max()
+    }
+
+    /// Lets the others know how it stands here, where that is due.
+    pub(super) fn publish_due(&mut self, boottime: Duration) {
+        if self.membership.publish_at.is_some_and(|at| at <= boottime) {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        let standing = self.standing();
+        let Some(fleet) = &self.membership.fleet else { return };
+        fleet.publish(standing);
+        let boottime = clock::boottime();
+        self.membership.published_boottime = boottime;
+        let interval = self.settings.config.fleet.etcd.as_ref().map(|etcd| etcd.interval);
+        self.membership.publish_at = interval.map(|interval| boottime + interval);
+    }
+
+    fn standing(&self) -> Standing {
+        let fleet = &self.settings.config.fleet;
+        let host = machine::host_name();
+        let services: BTreeMap<String, ServiceValue> = self
+            .state
+            .subjects(Kind::Service)
+            .filter_map(|subject| Some((subject.name.to_string(), self.service_value(subject)?)))
+            .collect();
+        let host = HostValue {
+            hostname: fleet.hostname.clone().unwrap_or_else(|| host.clone()),
+            host,
+            description: fleet.description.clone().unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id: self.boot_id.as_deref().map(str::to_owned),
+            started: Some(self.membership.started),
+            status: Word(self.state.overall_status(&self.settings.policy)),
+            services: services.len(),
+            ..HostValue::default()
+        };
+        Standing { host, services }
+    }
+
+    fn service_value(&self, subject: &Subject) -> Option<ServiceValue> {
+        let verdict = self.state.verdict(subject)?;
+        Some(ServiceValue {
+            status: Word(verdict.status),
+            cause: verdict.cause.as_str().to_owned(),
+            message: verdict.message.clone(),
+            since: Some(verdict.since),
+            current_task: self.state.task(subject).map(str::to_owned),
+        })
+    }
+
+    pub(super) fn take_news_of_fleet(&mut self, news: News) {
+        match news {
+            News::Seen(seen) => self.see_hosts(seen),
+            News::Blind(problem) => self.lose_sight(&problem),
+            News::Teller(tells) => self.alerts.tell_hosts(tells, Timestamp::now()),
+            News::Told(told) => self.hear(told),
+            News::Confirmed { channel, notice, may_send } => {
+                self.send_confirmed(&(channel, notice), may_send)
+            }
+            News::Health { part: Part::Publishing, problem } => {
+                self.membership.publishing_problem = problem;
+                self.tell_health_of_fleet();
+            }
+            News::Health { part: Part::Watching, problem } => {
+                self.membership.watching_problem = problem;
+                self.tell_health_of_fleet();
+            }
+        }
+        self.is_plan_due = true;
+        self.settle();
+    }
+
+    fn see_hosts(&mut self, seen: Vec<Seen>) {
+        for Seen { host, sight, about } in seen {
+            let subject = Subject::new(Kind::Host, &host);
+            let Some(sight) = sight else {
+                self.forget(&subject);
+                continue;
+            };
+            let outcome = Ok(Facts::Host(Box::new(HostFacts { sight, about })));
+            self.observe(Observation { subject, outcome, took: Duration::ZERO });
+        }
+    }
+
+    /// Nobody looks at the other machines any more: that is no outage of theirs.
+    fn lose_sight(&mut self, problem: &str) {
+        let hosts: Vec<Subject> = self.state.subjects(Kind::Host).cloned().collect();
+        for subject in hosts {
+            let outcome = Err(ProbeError::new(problem));
+            self.observe(Observation { subject, outcome, took: Duration::ZERO });
+        }
+    }
+
+    /// What the teller told counts as told.
+    fn hear(&mut self, told: Told) {
+        let now = self.now();
+        let world = self.settings.world(&self.state, &now);
+        for channel in self.settings.rules.channels.keys() {
+            let mut heard = told.channels.get(channel).cloned().unwrap_or_default();
+            heard.extend(self.alerts.unheard(channel, &heard, now.wall));
+            self.alerts.heard(channel, &heard, &world);
+        }
+        self.membership.shared = told;
+    }
+
+    /// Sends a notice; one that tells of machines only after it was made sure that nobody else does.
+    pub(super) fn send(&mut self, notice: Notice, attempt: u32) {
+        let fleet = self.membership.fleet.as_ref().filter(|fleet| fleet.is_one_of_several());
+        let Some(fleet) = fleet.filter(|_| notice.tells_hosts()) else {
+            return self.posts.send(notice, attempt);
+        };
+        let told = self.told_of_hosts();
+        fleet.confirm(&notice.channel, &notice.id, told.clone());
+        let key = (notice.channel.clone(), notice.id.clone());
+        self.membership.shared = told;
+        self.membership.unconfirmed.insert(key, (notice, attempt));
+    }
+
+    fn send_confirmed(&mut self, key: &(String, String), may_send: bool) {
+        match self.membership.unconfirmed.remove(key) {
+            Some((notice, attempt)) if may_send => self.posts.send(notice, attempt),
+            _ => self.alerts.recall(&key.0, &key.1),
+        }
+    }
+
+    fn recall_all(&mut self) {
+        for (channel, notice) in std::mem::take(&mut self.membership.unconfirmed).into_keys() {
+            self.alerts.recall(&channel, &notice);
+        }
+    }
+
+    /// What our channels were told of machines, and those that only other watchers have.
+    fn told_of_hosts(&self) -> Told {
+        let own = &self.settings.rules.channels;
+        let others =
+            self.membership.shared.channels.iter().filter(|(channel, _)| !own.contains_key(*channel));
+        let others = others.map(|(channel, heard)| (channel.clone(), heard.clone()));
+        let ours = own.keys().map(|channel| (channel.clone(), self.alerts.shared(channel)));
+        let all = others.chain(ours).filter(|(_, heard)| !heard.is_empty());
+        Told { channels: all.collect() }
+    }
+
+    /// What a channel accepted all watchers are to know.
+    pub(super) fn share_told(&mut self) {
+        let is_one_of_several = self.membership.fleet().is_some_and(Fleet::is_one_of_several);
+        if !is_one_of_several || !self.alerts.tells_hosts() {
+            return;
+        }
+        let told = self.told_of_hosts();
+        if let Some(fleet) = &self.membership.fleet
+            && told != self.membership.shared
+        {
+            fleet.told(told.clone());
+            self.membership.shared = told;
+        }
+    }
+
+    pub(super) fn tell_health_of_fleet(&self) {
+        let Some(etcd) = &self.settings.config.fleet.etcd else { return };
+        let hosts = self.state.subjects(Kind::Host).count();
+        let well = match etcd.watch {
+            true => format!("this machine's lease is renewed, {hosts} others are watched"),
+            false => "this machine's lease is renewed".to_owned(),
+        };
+        self.own.tell("etcd", self.membership.problem(), &well);
+    }
+}
