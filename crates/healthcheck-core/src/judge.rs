@@ -131,8 +131,10 @@ fn settle(
     let since = former.as_ref().filter(|_| is_same).map(|held| held.since);
     let verdict = finding.into_verdict(since, now);
     let transition = (!is_same).then(|| {
-        changes.push(now.awake());
         let mut transition = transition(subject, former.as_ref(), &verdict, now);
+        if transition.is_change() {
+            changes.push(now.awake());
+        }
         transition.is_flapping = changes.until(now.awake()).is_some();
         tell_healer(&mut transition, former.as_ref().zip(fallen.as_deref()), &memory);
         transition

@@ -348,7 +348,9 @@ impl State {
             return;
         }
         let mut changes = former.map(|former| former.changes).unwrap_or_default();
-        changes.push(now.awake());
+        if transition.is_change() {
+            changes.push(now.awake());
+        }
         let memory = known.record(&transition.subject).map(|record| record.memory.clone());
         let verdict = Verdict {
             status: transition.to,

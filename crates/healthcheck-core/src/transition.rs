@@ -1,7 +1,7 @@
 //! Changes of verdict.
 
 use crate::saved;
-use crate::{Cause, Evidence, Subject};
+use crate::{Cause, Evidence, Kind, Subject};
 use health_reporter::Status;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,4 +34,11 @@ pub struct Transition {
     pub is_healed_by_supervisor: bool,
     /// Whether the subject changes so often that one change says little.
     pub is_flapping: bool,
+}
+
+impl Transition {
+    /// Whether its subject changed: that nobody watches other machines for a while is no change of any of them.
+    pub(crate) fn is_change(&self) -> bool {
+        self.subject.kind != Kind::Host || (self.from != Status::Unknown && self.to != Status::Unknown)
+    }
 }

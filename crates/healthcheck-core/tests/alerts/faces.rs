@@ -6,6 +6,7 @@ use health_reporter::Status;
 use healthcheck_core::{Farewell, HostSight};
 use jiff::SignedDuration;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Bytes of a long text that are shown.
 const SHOWN_BYTES: usize = 300;
@@ -216,9 +217,10 @@ fn machines(album: &mut Album) {
     });
     album.add("a thousand of them", |host| {
         let names: Vec<String> = (0..1_000).map(|at| format!("node-{at:03}")).collect();
-        names.iter().for_each(|name| host.loses_machine(name));
+        let (last_seen, grace) = (host.now().wall, Duration::ZERO);
+        names.iter().for_each(|name| host.notes_machine(name, HostSight::Lost { last_seen, grace }));
         host.pass(60.0);
-        names.iter().for_each(|name| host.sees_machine(name, HostSight::Alive));
+        names.iter().for_each(|name| host.notes_machine(name, HostSight::Alive));
         host.pass(600.0);
     });
     album.add("one that stopped as planned, and for too long", |host| {

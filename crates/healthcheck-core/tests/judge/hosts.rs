@@ -230,6 +230,23 @@ fn f24_a_lost_watch_makes_nobody_offline() {
 }
 
 #[test]
+fn f24_a_watch_that_comes_and_goes_makes_no_machine_flap() {
+    let mut watcher = Watcher::new();
+    for _ in 0..10 {
+        watcher.loses_its_watch();
+        watcher.world.pass(10.0);
+        watcher.sees(HostSight::Alive, None);
+        watcher.world.pass(10.0);
+    }
+    assert!(!watcher.world.state.is_flapping(&phobos(), &watcher.world.now));
+    for _ in 0..3 {
+        watcher.loses(31.0, 0.0);
+        watcher.sees(HostSight::Alive, None);
+    }
+    assert!(watcher.world.state.is_flapping(&phobos(), &watcher.world.now));
+}
+
+#[test]
 fn f24_the_time_in_which_the_watch_was_lost_is_no_grace() {
     let mut watcher = Watcher::new();
     watcher.loses(300.0, 30.0);
