@@ -190,7 +190,7 @@ impl Fleet {
         }
     }
 
-    fn tell(&mut self, line: String) {
+    fn tell(&mut self, line: impl std::fmt::Display) {
         self.story.push(format!("{:>5} {line}", self.t));
     }
 
@@ -219,7 +219,7 @@ impl Fleet {
         let t = self.t;
         self.deaths
             .extend(std::mem::take(&mut self.etcd.offline).into_iter().map(|(name, at)| (name, at, t)));
-        self.tell("all are back".into());
+        self.tell("all are back");
     }
 
     /// Something becomes of a watcher, most often of the teller.
@@ -349,7 +349,7 @@ impl Fleet {
         watcher.state = state;
         watcher.has_news |= !news.is_empty();
         self.with_world(id, |alerts, world| {
-            news.iter().for_each(|transition| alerts.note(transition, world))
+            news.iter().for_each(|transition| alerts.note(transition, world));
         });
     }
 
