@@ -24,6 +24,8 @@ need perl perl
 need promtool prometheus
 perl -MMonitoring::Plugin -e 1 2>/dev/null || missing="$missing libmonitoring-plugin-perl"
 need ip iproute2
+need etcd etcd-server
+need etcdctl etcd-client
 need nft nftables
 need etcd etcd-server
 need etcdctl etcd-client
@@ -59,6 +61,10 @@ python3 -c 'import aiosmtpd' 2>/dev/null ||
 
 # The client that reads heartbeats elsewhere; what it is made of knows no newer protobuf.
 python3 -c 'import etcd3' 2>/dev/null || python3 -m pip install --quiet etcd3 'protobuf<3.21'
+# Another client of etcd, which only knows an old protobuf.
+python3 -c 'import etcd3' 2>/dev/null ||
+    python3 -m pip install --quiet etcd3 'protobuf<3.21' 2>/dev/null ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-etcd3
 
 echo "== format"
 cargo fmt --all --check

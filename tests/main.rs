@@ -1,6 +1,6 @@
 //! End-to-end tests that read as stories: real programs, real faults, nothing that only pretends. They need root,
-//! strace, a C compiler, dash and Python with `jsonschema`, `pyzmq`, `aiosmtpd` and `standardwebhooks`; what is missing
-//! makes its test fail.
+//! strace, a C compiler, dash, etcd and Python with `jsonschema`, `pyzmq`, `aiosmtpd`, `standardwebhooks` and `etcd3`; what
+//! is missing makes its test fail.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 
 mod commands;
 mod edges;
+mod fleet;
 mod monitor;
 mod outside;
 mod remembering;

@@ -1,6 +1,7 @@
 //! What every story needs: a machine of its own, programs that end with their test, and waiting that has an end.
 
 mod dice;
+pub(crate) mod etcd;
 mod machine;
 pub(crate) mod mail;
 mod monitor;

@@ -6,6 +6,7 @@ use crate::commands::forget::Forget;
 use crate::commands::incidents::ListIncidents;
 use crate::commands::keeping::{OfHistory, OfUptime};
 use crate::commands::past::{self, Moment};
+use crate::commands::publish::Publish;
 use crate::commands::replay::Replay;
 use crate::commands::report::Report;
 use crate::commands::retire::Retire;
@@ -118,6 +119,8 @@ pub(crate) enum Command {
     Drill(Drill),
     /// Take back the message that tells if this machine is never heard of again
     Retire(Retire),
+    /// Publish the health of services under a lease in etcd, until it is ended
+    Publish(Box<Publish>),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

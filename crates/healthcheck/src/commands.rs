@@ -14,6 +14,7 @@ mod kept;
 pub(crate) mod looks;
 mod operator;
 pub(crate) mod past;
+pub(crate) mod publish;
 mod remembered;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -107,6 +107,10 @@ fn run(cli: &Cli, env: &Environment) -> anyhow::Result<u8> {
         }
         Some(Command::Report(report)) => report.write(&writers_dir(&cli.common, env, &given)).map(|()| 0),
         Some(Command::Run(run)) => Ok(exit_byte(run.run(&writers_dir(&cli.common, env, &given)))),
+        Some(Command::Publish(publish)) => {
+            let config = load(&given)?;
+            publish.publish(&config, Box::new(watcher(cli, env, &config)))
+        }
         Some(Command::Config(command)) => configuration(*command, &given, cli.common.format),
         Some(command) => ask(command, cli, env, &load(&given)?),
     }
@@ -181,14 +185,26 @@ fn snapshot(cli: &Cli, env: &Environment, config: &Config) -> anyhow::Result<Pic
 
 /// The directories that are meant, and the monitor that watches them and is to be asked.
 fn watched(cli: &Cli, env: &Environment, config: &Config) -> (Directories, Option<RunningMonitor>) {
+    watcher(cli, env, config)()
+}
+
+/// The same, for whoever asks again and again.
+fn watcher(
+    cli: &Cli,
+    env: &Environment,
+    config: &Config,
+) -> impl Fn() -> (Directories, Option<RunningMonitor>) + Send + use<> {
     let meant = dirs(&cli.common, env, &config.health_dirs);
     let is_direct = cli.direct || cli.sample.is_some();
-    if is_direct && meant.are_named {
-        return (meant, None);
+    let places = Places::of(&config.state_dir, env);
+    move || {
+        if is_direct && meant.are_named {
+            return (meant.clone(), None);
+        }
+        // A direct look is at the same directories: the two would speak of different services otherwise.
+        let (meant, monitor) = meant.clone().watched(&places);
+        (meant, monitor.filter(|_| !is_direct))
     }
-    // A direct look is at the same directories: the two would speak of different services otherwise.
-    let (meant, monitor) = meant.watched(&Places::of(&config.state_dir, env));
-    (meant, monitor.filter(|_| !is_direct))
 }
 
 fn dirs(common: &Common, env: &Environment, configured: &[PathBuf]) -> Directories {

@@ -34,6 +34,17 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> T {
     std::process::abort()
 }
 
+/// Does `work`, and drops it where it is over meanwhile.
+pub(super) async fn unless_over<T>(work: impl Future<Output = T>, is_over: &AtomicBool) -> Option<T> {
+    let mut work = pin!(work);
+    while !is_over.load(Ordering::Relaxed) {
+        if let Ok(done) = tokio::time::timeout(TICK, work.as_mut()).await {
+            return Some(done);
+        }
+    }
+    None
+}
+
 fn listen(seen: &Arc<AtomicUsize>, is_over: &Arc<AtomicBool>) -> io::Result<()> {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         flag::register_conditional_default(signal, Arc::clone(is_over))?;

@@ -1,6 +1,6 @@
 //! `healthcheck`: one look at everything, judged and shown.
 
-use super::interrupted::unless_interrupted;
+use super::interrupted::{unless_interrupted, unless_over};
 use super::looks;
 use super::running_monitor::RunningMonitor;
 use super::units::{self, FoundUnits};
@@ -25,6 +25,7 @@ use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tracing::debug;
 
@@ -42,6 +43,21 @@ pub(crate) fn of_monitor(monitor: &RunningMonitor) -> Option<Picture> {
 
 /// Looks once at the services whose reports are in `dirs`, and at everything else that is to be looked at.
 pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) -> Picture {
+    taken(config, dirs, sample, None)
+}
+
+/// The same for whoever minds signals himself; nothing if it is over meanwhile.
+pub(crate) fn look_unless(config: &Config, dirs: &[PathBuf], is_over: &AtomicBool) -> Option<Picture> {
+    let picture = taken(config, dirs, None, Some(is_over));
+    (!is_over.load(Ordering::Relaxed)).then_some(picture)
+}
+
+fn taken(
+    config: &Config,
+    dirs: &[PathBuf],
+    sample: Option<Duration>,
+    is_over: Option<&AtomicBool>,
+) -> Picture {
     let (policy, processes) = (policy(config, true), Processes::at("/proc"));
     let (mut machine, started) = (Machine::at("/"), Instant::now());
     if sample.is_some() {
@@ -53,7 +69,7 @@ pub(crate) fn look(config: &Config, dirs: &[PathBuf], sample: Option<Duration>) 
     let (state, remarks) = reports::look(dirs, &expected, &processes, judge);
     let is_absent = |subject: &Subject| state.verdict(subject).is_none();
     let absent: Vec<_> = policy.expected().filter(is_absent).collect();
-    let outside = outside(config, &state);
+    let outside = outside(config, &state, is_over);
     let absent = absent.iter().map(|subject| remarks.absence_of(&subject.name));
     let state = absent.chain(outside.observations).fold(state, judge);
     std::thread::sleep(sample.unwrap_or_default().saturating_sub(started.elapsed()));
@@ -81,7 +97,7 @@ struct Outside {
     remark: Option<Remark>,
 }
 
-fn outside(config: &Config, state: &State) -> Outside {
+fn outside(config: &Config, state: &State, is_over: Option<&AtomicBool>) -> Outside {
     let (looks, bus) = (looks::configured(config), units::bus(config));
     if looks.is_empty() && bus.is_none() {
         return Outside::default();
@@ -90,7 +106,11 @@ fn outside(config: &Config, state: &State) -> Outside {
         Ok(runtime) => runtime,
         Err(error) => return nothing_seen(looks, bus.is_some(), &error),
     };
-    let outside = runtime.block_on(unless_interrupted(look_outside(config, state, looks, bus)));
+    let work = look_outside(config, state, looks, bus);
+    let outside = match is_over {
+        None => runtime.block_on(unless_interrupted(work)),
+        Some(is_over) => runtime.block_on(unless_over(work, is_over)).unwrap_or_default(),
+    };
     // A name that is being resolved, or a dead mount, may hold its thread for long.
     runtime.shutdown_background();
     outside

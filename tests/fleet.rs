@@ -1,0 +1,3 @@
+//! Many machines: what etcd has of them, and what others make of it.
+
+mod publish;
