@@ -258,6 +258,30 @@ fn manifests_are_followed_while_it_runs() {
 }
 
 #[test]
+fn f23_a_check_that_hangs_is_not_called_healthy_and_ends_with_it() {
+    let registry = Registry::new();
+    let hanging = "[services.db]\ncommand = [\"sleep\", \"6113\"]\ninterval = \"60s\"\ntimeout = \"25s\"";
+    registry.machine.configures(hanging);
+    let mut publisher = registry.publishes(&["--namespace", "db"]);
+    registry.sees("db", "unknown", "not_observed");
+    let birth = registry.birth("db");
+    let is_running = || registry.machine.shell("pgrep -f 'sleep [6]113'").code == 0;
+    eventually("its check", || is_running().then_some(()));
+    let beats = |least: u64| {
+        let value = registry.value("db")?;
+        (value["heartbeat_count"].as_u64()? >= least).then_some(value)
+    };
+    let value = eventually("five heartbeats", || beats(5));
+    assert_eq!((&value["status"], registry.birth("db")), (&json!("unknown"), birth));
+    let began = Instant::now();
+    publisher.signal(Signal::TERM);
+    assert!(publisher.ended().success());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(registry.count(), 0);
+    eventually("the end of its check", || (!is_running()).then_some(()));
+}
+
+#[test]
 fn an_etcd_that_hangs_delays_nothing() {
     let registry = Registry::new();
     let mut publisher = registry.publishes(&["--namespace", "camera"]);

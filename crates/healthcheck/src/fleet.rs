@@ -7,7 +7,7 @@
 pub(crate) mod etcd;
 pub(crate) mod keys;
 pub(crate) mod mirror;
-mod pace;
+pub(crate) mod pace;
 mod publisher;
 mod teller;
 mod watcher;

@@ -10,6 +10,7 @@ pub(crate) use looker::Find;
 
 use crate::config::{Config, units};
 use crate::fleet::etcd::{Access, Etcd, EtcdError, Patience};
+use crate::fleet::pace::Pace as Pauses;
 use crate::secret::Secret;
 use crate::sources::machine;
 use anyhow::{Context, bail};
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 /// Etcd could not be reached when it began.
@@ -35,8 +36,6 @@ const START_WITHIN: Duration = Duration::from_secs(5);
 const START_AGAIN: Duration = Duration::from_millis(250);
 /// After this the keys end by themselves, with their lease.
 const END_WITHIN: Duration = Duration::from_millis(800);
-/// After a failure it is tried again so soon, or at the next interval if that is sooner.
-const AGAIN: Duration = Duration::from_secs(1);
 const PORT: u16 = 2379;
 const INTERVAL: Duration = Duration::from_secs(10);
 const TTL: Duration = Duration::from_secs(30);
@@ -300,21 +299,22 @@ impl Hearts {
 
     /// Never gives up.
     async fn beat(&mut self, looker: &mut Looker) {
-        let mut lost_at: Option<Instant> = None;
+        let (mut lost_at, mut pauses) = (None::<Instant>, Pauses::default());
         loop {
             let next = Instant::now() + self.pace.interval;
             let Err(error) = self.round(looker).await else {
                 if let Some(at) = lost_at.take() {
                     warn!("etcd is back after {} s, and all heartbeats with it", at.elapsed().as_secs());
                 }
-                tokio::time::sleep_until(next).await;
+                pauses.start_over();
+                sleep_until(next).await;
                 continue;
             };
             if lost_at.is_none() {
                 warn!("{error}: trying again; the keys end with their lease meanwhile");
                 lost_at = Some(Instant::now());
             }
-            sleep(jittered(AGAIN.min(self.pace.interval))).await;
+            sleep(pauses.pause().min(self.pace.interval)).await;
         }
     }
 
@@ -357,13 +357,6 @@ impl Hearts {
         let ttl = units::format_duration(self.pace.ttl);
         warn!("the keys are not removed, they end within {ttl}: {problem}");
     }
-}
-
-/// Between a half and one and a half of it: many who lost the same etcd do not come back at one instant.
-fn jittered(wait: Duration) -> Duration {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let drawn = RandomState::new().build_hasher().finish() % 1_000;
-    wait.mul_f64(0.5 + f64::from(u32::try_from(drawn).unwrap_or_default()) / 1_000.0)
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ const LONGEST: Duration = Duration::from_secs(3);
 
 /// The pauses between attempts that fail: longer each time, and never the same.
 #[derive(Debug, Default)]
-pub(super) struct Pace(u32);
+pub(crate) struct Pace(u32);
 
 impl Pace {
-    pub(super) const fn start_over(&mut self) {
+    pub(crate) const fn start_over(&mut self) {
         self.0 = 0;
     }
 
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let doubled = FIRST * (1 << self.0.min(4));
         self.0 = self.0.saturating_add(1);
         let longest = doubled.min(LONGEST);
