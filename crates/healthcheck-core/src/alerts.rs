@@ -12,12 +12,14 @@ mod decide;
 mod delivery;
 mod desk;
 mod incident;
+mod looks;
 mod mute;
 mod notice;
 mod operate;
 mod plan;
 mod replay;
 mod rules;
+mod standing;
 mod teller;
 mod trouble;
 mod words;
@@ -41,8 +43,9 @@ use clock::Clock;
 use desk::Desk;
 use health_reporter::Status;
 use jiff::Timestamp;
+use looks::Looks;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// An incident that takes in everything is of no use to anybody.
@@ -80,6 +83,12 @@ pub struct Alerts {
     is_stale: bool,
     /// Whom each cause keeps from being told of.
     affected: BTreeMap<Subject, Vec<String>>,
+    /// What is bad and depends on anything.
+    dependants: BTreeSet<Subject>,
+    /// What the next plan looks at.
+    looks: Looks,
+    /// When it is looked again for what nobody needs to know any more.
+    prune_at: Duration,
 }
 
 /// What holds the rest together.
@@ -128,7 +137,7 @@ impl Alerts {
     /// [`Alerts::plan`].
     pub fn note(&mut self, transition: &Transition, world: &World<'_>) {
         self.advance(world.now);
-        self.is_stale = true;
+        self.look_at(&transition.subject);
         self.plan_at_once();
         match transition.to {
             Status::Healthy => self.end_trouble(transition, world),
@@ -150,6 +159,7 @@ impl Alerts {
     pub fn agree(&mut self, world: &World<'_>) {
         self.advance(world.now);
         self.is_stale = true;
+        self.looks.touch_all();
         self.plan_at_once();
         let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
         let is_wrong = |subject: &Subject| {
@@ -283,9 +293,12 @@ impl Alerts {
 
     /// Whoever is not known any more is not bad any more either.
     fn end_gone(&mut self, world: &World<'_>) {
-        let open = self.troubles.iter().filter(|(_, trouble)| trouble.is_open());
-        let is_gone = |subject: &&Subject| world.state.verdict(subject).is_none();
-        let gone: Vec<_> = open.map(|(subject, _)| subject).filter(is_gone).cloned().collect();
+        let is_open = |subject: &&Subject| self.troubles.get(*subject).is_some_and(Trouble::is_open);
+        let is_gone = |subject: &&Subject| is_open(subject) && world.state.verdict(subject).is_none();
+        let gone: Vec<_> = match self.looks.touched() {
+            Some(touched) => touched.iter().filter(is_gone).cloned().collect(),
+            None => self.troubles.keys().filter(is_gone).cloned().collect(),
+        };
         for subject in gone {
             self.end_trouble(&as_transition(&subject, world), world);
         }

@@ -34,6 +34,11 @@ impl State {
         self.verdict(root).filter(|verdict| verdict.status.is_bad()).map(|_| root.clone())
     }
 
+    /// Whether a service is said to depend on any other, known or not.
+    pub(crate) fn depends_on_any(&self, subject: &Subject, policy: &Policy) -> bool {
+        subject.kind == Kind::Service && self.names_of_parents(subject, policy).next().is_some()
+    }
+
     /// What may be at fault, each with what it depends on.
     fn suspects_above(&self, subject: &Subject, policy: &Policy) -> BTreeMap<Subject, Vec<Subject>> {
         let mut found = BTreeMap::new();
@@ -51,11 +56,18 @@ impl State {
     }
 
     fn parents(&self, subject: &Subject, policy: &Policy) -> Vec<Subject> {
+        self.names_of_parents(subject, policy).flat_map(|name| self.services_called(name)).collect()
+    }
+
+    fn names_of_parents<'a>(
+        &'a self,
+        subject: &Subject,
+        policy: &'a Policy,
+    ) -> impl Iterator<Item = &'a str> {
         let configured = policy.service(&subject.name).into_iter().flat_map(|it| it.depends_on.iter());
         let reported = self.record(subject).and_then(|record| record.memory.report.as_ref());
         let reported = reported.into_iter().flat_map(|report| report.depends_on.iter());
-        let named = configured.map(String::as_str).chain(reported.map(|name| &**name));
-        named.flat_map(|name| self.services_called(name)).collect()
+        configured.map(String::as_str).chain(reported.map(|name| &**name))
     }
 
     /// The service of this name, else the instances of this type.

@@ -103,6 +103,10 @@ impl Alerts {
     pub(super) fn advance(&mut self, now: &Now) -> Duration {
         if let Some(from) = self.head.clock.would_show(now) {
             self.record(now.wall, Deed::ClockSet { from });
+            self.looks.touch_all();
+        }
+        if self.head.clock.is_of_another_boot(now) {
+            self.looks.touch_all();
         }
         self.head.clock.advance(now)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed since it was last kept. Each part replaces what was kept under the same name; nothing in its place
 /// means that it is to be dropped.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Changes<'a> {
     /// What holds the rest together.
     pub head: Option<&'a AlertsHead>,

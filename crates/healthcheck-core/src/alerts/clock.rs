@@ -35,6 +35,11 @@ impl Clock {
         shown.filter(|_| is_known && self.was_set(now))
     }
 
+    /// Whether the machine was started since.
+    pub(crate) fn is_of_another_boot(&self, now: &Now) -> bool {
+        self.boot_id.as_deref() != now.boot_id.as_deref() || now.boottime < self.boottime
+    }
+
     /// Goes on to an instant.
     pub(crate) fn advance(&mut self, now: &Now) -> Duration {
         self.at += self.passed(now);

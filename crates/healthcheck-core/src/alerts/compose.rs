@@ -1,7 +1,7 @@
 //! The notice that follows from what is due: the root first, what belongs together in one.
 
 use super::desk::{Desk, Owed, Told};
-use super::plan::Due;
+use super::standing::Due;
 use super::{Alerts, Item, Machine, Notice, NoticeReason, Trouble, World, words};
 use crate::{Cause, Kind, Priority, Subject};
 use health_reporter::Status;

@@ -1,6 +1,7 @@
 //! What one channel was told, and what is on its way to it.
 
 use super::delivery::{OutgoingState, backoff};
+use super::standing::Standing;
 use super::{Item, Notice, NoticeReason, Outcome, Outgoing};
 use crate::saved;
 use crate::{Cause, Subject};
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) is_sending: bool,
     /// What is on its way was tried in this run of the program: nobody else knows how that ended.
     pub(crate) is_tried: bool,
+    /// What was decided last.
+    pub(crate) standing: Standing,
 }
 
 /// How it stands with a channel.

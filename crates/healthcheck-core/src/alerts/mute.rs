@@ -113,7 +113,7 @@ impl MaintenanceWindow {
     }
 
     /// After midnight it is still the window of the day before.
-    fn is_at(&self, at: Timestamp, zone: &TimeZone) -> bool {
+    pub(super) fn is_at(&self, at: Timestamp, zone: &TimeZone) -> bool {
         let local = zone.to_datetime(at);
         let is_of_yesterday = self.hours.from > self.hours.until && local.time() < self.hours.until;
         let day = if is_of_yesterday { local.date().yesterday() } else { Ok(local.date()) };

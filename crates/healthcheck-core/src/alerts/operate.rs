@@ -49,6 +49,7 @@ impl Alerts {
         let silence = Silence { id, created, ..silence };
         self.record(at, Deed::Silenced(silence.clone()));
         self.silences.insert(id, silence);
+        self.looks.touch_all();
         self.plan_at_once();
         self.dirty.silences.insert(id);
         id
@@ -56,6 +57,7 @@ impl Alerts {
 
     /// Mutes under a number that was given before.
     pub(super) fn mute(&mut self, silence: Silence) {
+        self.looks.touch_all();
         self.plan_at_once();
         self.silences.insert(silence.id, silence);
     }
@@ -69,6 +71,7 @@ impl Alerts {
 
     fn drop_silence(&mut self, id: u64) -> Option<Silence> {
         self.dirty.silences.insert(id);
+        self.looks.touch_all();
         self.plan_at_once();
         self.silences.remove(&id)
     }
@@ -88,7 +91,8 @@ impl Alerts {
         let incident = open.ok_or(NoSuchIncident(id))?;
         incident.acknowledged = Some(Acknowledgement { author: author.to_owned(), at });
         let bad = incident.members.iter().filter(|member| member.recovered.is_none());
-        let subjects = bad.map(|member| member.subject.clone()).collect();
+        let subjects: Vec<Subject> = bad.map(|member| member.subject.clone()).collect();
+        subjects.iter().for_each(|subject| self.looks.touch(subject));
         self.record(at, Deed::Acknowledged { incident: id, subjects, author: author.to_owned() });
         self.dirty.incidents.insert(id);
         self.plan_at_once();
@@ -134,6 +138,7 @@ impl Alerts {
     pub fn give_another_chance(&mut self, now: &Now) {
         self.advance(now);
         self.is_stale = true;
+        self.looks.touch_all();
         self.plan_at_once();
         for (name, desk) in &mut self.desks {
             desk.head.next_attempt = std::time::Duration::ZERO;

@@ -1,23 +1,24 @@
-//! The plan: for each channel, what is due, what is held back and why, and the notice that follows.
+//! The plan: for each channel, what is due, what is held back and why, and the notice that follows. Only what changed or
+//! what the time has come for is decided again.
 
 use super::decide::{Case, Decision, Hold};
 use super::desk::{Desk, Told};
+use super::standing::{Due, Standing};
 use super::{Alerts, Decided, Held, Notice, NoticeReason, Outcome, Outgoing, OutgoingState, Trouble, World};
 use crate::{Kind, Subject};
 use health_reporter::Status;
 use jiff::civil::Date;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A trouble that is over is remembered for so long.
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
+/// What nobody needs to know any more is looked for no sooner again.
+const PRUNE_AGAIN: Duration = Duration::from_secs(60);
 /// How often a mute by the wall clock is looked at again: the clock may have been set.
 const MUTE_AGAIN: Duration = Duration::from_secs(60);
 /// What the wall clock says of the end of a mute is asked again no sooner.
 const SOON: Duration = Duration::from_secs(1);
-
-/// What is due to one channel, and as what.
-pub(super) type Due = BTreeMap<Subject, NoticeReason>;
 
 impl Alerts {
     /// Decides who is told what now, and returns the notices that were decided. They are to be kept with
@@ -27,12 +28,63 @@ impl Alerts {
         self.advance(world.now);
         self.expire_silences(world);
         self.next = None;
+        self.looks.decide_under(world);
         self.relate(world);
         self.drop_channels(world);
+        let looked = self.take_looks();
         let names: Vec<String> = world.rules.channels.keys().cloned().collect();
-        let notices = names.into_iter().filter_map(|name| self.plan_channel(&name, world)).collect();
+        let notices = names.into_iter().filter_map(|name| self.plan_channel(&name, &looked, world)).collect();
+        self.look_again(&looked, world);
         self.prune(world);
         notices
+    }
+
+    /// The next plan looks at everything, and decides nothing else by that: for whoever doubts it.
+    pub fn look_at_everything(&mut self) {
+        self.looks.touch_all();
+    }
+
+    /// What no transition tells of may have changed: nobody looks at a subject any more, or it depends on others.
+    pub fn look_at(&mut self, subject: &Subject) {
+        self.looks.touch(subject);
+        self.is_stale = true;
+    }
+
+    /// The subjects that are decided again.
+    fn take_looks(&mut self) -> BTreeSet<Subject> {
+        if let Some(mut looked) = self.looks.take(self.head.clock.at) {
+            looked.extend(self.desks.values().flat_map(|desk| desk.standing.pulled.iter().cloned()));
+            return looked;
+        }
+        self.desks.values_mut().for_each(|desk| desk.standing = Standing::default());
+        let told = self.desks.values().flat_map(|desk| desk.told.keys());
+        self.troubles.keys().chain(told).cloned().collect()
+    }
+
+    /// When time alone may change what was just decided.
+    fn look_again(&mut self, looked: &BTreeSet<Subject>, world: &World<'_>) {
+        let soon = self.head.clock.at + SOON;
+        for subject in looked {
+            let holds = self.desks.values().filter_map(|desk| desk.standing.held.get(subject));
+            let until = |hold: &Hold| {
+                if hold.held.is_mute() { hold.until.map(|until| until.max(soon)) } else { hold.until }
+            };
+            let again = holds.filter_map(until).chain(self.calm_at(subject, world)).min();
+            self.looks.again(subject, again);
+        }
+        let is_muted = |desk: &Desk| desk.standing.held.values().any(|hold| hold.held.is_mute());
+        if (self.looks.is_any_hour() || !self.silences.is_empty()) && self.desks.values().any(is_muted) {
+            self.wake_at(Some(self.head.clock.at + MUTE_AGAIN));
+        }
+        self.wake_at(self.looks.next());
+    }
+
+    /// When a subject that somebody may be told of flaps no more.
+    fn calm_at(&self, subject: &Subject, world: &World<'_>) -> Option<Duration> {
+        let calm = world.state.flapping_until(subject, world.now)?;
+        let is_told = || self.desks.values().any(|desk| desk.told.contains_key(subject));
+        let is_known = self.troubles.contains_key(subject) || is_told();
+        is_known.then(|| self.head.clock.at + calm.saturating_sub(world.now.boottime))
     }
 
     /// When, as boot time, something is to be planned or sent by time alone. After anything was noted that is now.
@@ -96,6 +148,7 @@ impl Alerts {
                 told.decision = Some(Decided { held: Held::Told, at, until: None, notice });
                 told.healed = self.troubles.get(&item.subject).and_then(|trouble| trouble.healed);
             }
+            self.looks.touch(&item.subject);
             self.dirty.told.insert((channel.to_owned(), item.subject.clone()));
         }
         self.dirty.channels.insert(channel.to_owned());
@@ -111,18 +164,37 @@ impl Alerts {
             return;
         }
         self.end_gone(world);
-        self.affected.clear();
+        let related = self.take_related();
         let at = self.head.clock.at;
-        for (subject, trouble) in self.troubles.iter_mut().filter(|(_, trouble)| trouble.is_open()) {
-            let root = world.state.root_of(subject, world.policy);
+        for subject in related {
+            let Some(trouble) = self.troubles.get_mut(&subject).filter(|it| it.is_open()) else { continue };
+            let root = world.state.root_of(&subject, world.policy);
             if let Some(root) = &root {
                 self.affected.entry(root.clone()).or_default().push(subject.name.to_string());
+            }
+            let is_touched = |root: &Subject| self.looks.touched().is_none_or(|it| it.contains(root));
+            if root.as_ref().is_some_and(is_touched) {
+                self.looks.touch(&subject);
             }
             if root != trouble.inhibited_by {
                 trouble.freed = if root.is_none() { Some(at) } else { trouble.freed };
                 trouble.inhibited_by = root;
+                self.looks.touch(&subject);
                 self.dirty.troubles.insert(subject.clone());
             }
+            if world.state.depends_on_any(&subject, world.policy) {
+                self.dependants.insert(subject);
+            }
+        }
+    }
+
+    /// Whose cause may be another one by now: who changed, and all that depend on anything.
+    fn take_related(&mut self) -> BTreeSet<Subject> {
+        self.affected.clear();
+        let dependants = std::mem::take(&mut self.dependants);
+        match self.looks.touched() {
+            Some(touched) => dependants.union(touched).cloned().collect(),
+            None => self.troubles.keys().cloned().collect(),
         }
     }
 
@@ -145,19 +217,23 @@ impl Alerts {
         }
     }
 
-    fn plan_channel(&mut self, name: &str, world: &World<'_>) -> Option<Notice> {
+    fn plan_channel(&mut self, name: &str, looked: &BTreeSet<Subject>, world: &World<'_>) -> Option<Notice> {
         let mut desk = self.desks.remove(name).unwrap_or_default();
         self.leave_to_teller(name, &mut desk, world);
-        let (mut due, held) = self.decide(name, &desk, world);
+        let mut standing = std::mem::take(&mut desk.standing);
+        self.decide(name, &desk, looked, &mut standing, world);
         let soon = self.head.clock.at + world.rules.group_wait;
-        pull_in(&mut due, &held, soon, |subject| self.thread_of(&desk, subject));
-        self.note_held(name, &mut desk, &due, held, world);
-        let obstacle = self.obstacle(name, &desk, &due, world);
+        let waiting = looked.iter().chain(self.looks.until(soon));
+        standing.pull_in(waiting, soon, |subject| self.thread_of(&desk, subject));
+        self.note_held(name, &mut desk, looked, &standing, world);
+        let obstacle = self.obstacle(name, &desk, &standing.due, world);
         let notice = match obstacle {
-            None => self.replan(name, &mut desk, &due, world),
+            None => self.replan(name, &mut desk, &standing.due, world),
             Some(_) => None,
         };
-        self.hold_rest(name, &mut desk, &due, obstacle.unwrap_or((Held::Busy, None)), world);
+        let rest = obstacle.unwrap_or((Held::Busy, None));
+        self.hold_rest(name, &mut desk, looked, &mut standing, rest, world);
+        desk.standing = standing;
         self.desks.insert(name.to_owned(), desk);
         if notice.is_some() {
             self.dirty.channels.insert(name.to_owned());
@@ -185,20 +261,23 @@ impl Alerts {
     }
 
     /// What is due to a channel, and what is held back.
-    fn decide(&self, name: &str, desk: &Desk, world: &World<'_>) -> (Due, BTreeMap<Subject, Hold>) {
-        let (mut due, mut held) = (Due::new(), BTreeMap::new());
+    fn decide(
+        &self,
+        name: &str,
+        desk: &Desk,
+        looked: &BTreeSet<Subject>,
+        standing: &mut Standing,
+        world: &World<'_>,
+    ) {
         let nobody = Told::default();
-        let untroubled = desk.told.keys().filter(|subject| !self.troubles.contains_key(subject));
         let is_itself = |subject: &Subject| subject.kind == Kind::Channel && &*subject.name == name;
-        for subject in self.troubles.keys().chain(untroubled).filter(|subject| !is_itself(subject)) {
-            let told = desk.told.get(subject).unwrap_or(&nobody);
-            match self.case(name, subject, told, world).map(|case| case.decide()) {
-                None | Some(Decision::Nothing) => {}
-                Some(Decision::Tell(reason)) => drop(due.insert(subject.clone(), reason)),
-                Some(Decision::Hold(hold)) => drop(held.insert(subject.clone(), hold)),
-            }
+        for subject in looked.iter().filter(|subject| !is_itself(subject)) {
+            let told = desk.told.get(subject);
+            let is_known = told.is_some() || self.troubles.contains_key(subject);
+            let case = self.case(name, subject, told.unwrap_or(&nobody), world).filter(|_| is_known);
+            let decision = case.map_or(Decision::Nothing, |case| case.decide());
+            standing.set(subject, decision, || self.thread_of(desk, subject));
         }
-        (due, held)
     }
 
     fn case<'a>(
@@ -236,33 +315,27 @@ impl Alerts {
         self.head.clock.at + (rules.grace + rules.group_wait).saturating_sub(world.now.boottime)
     }
 
-    /// Keeps why something is not told, where that is news, and when it is to be asked again.
+    /// Keeps why something is not told, where that is news.
     fn note_held(
         &mut self,
         name: &str,
         desk: &mut Desk,
-        due: &Due,
-        held: BTreeMap<Subject, Hold>,
+        looked: &BTreeSet<Subject>,
+        standing: &Standing,
         world: &World<'_>,
     ) {
-        for (subject, hold) in held.into_iter().filter(|(subject, _)| !due.contains_key(subject)) {
-            self.wake(&hold);
-            self.forget_healing(name, desk, &subject, &hold);
-            self.explain(name, desk, &subject, &hold.held, hold.until, world);
-        }
-        let not_flapping = |subject: &Subject| !world.state.is_flapping(subject, world.now);
-        for (subject, told) in desk.told.iter_mut().filter(|(_, told)| told.is_flapping_told) {
-            if not_flapping(subject) {
+        for subject in looked {
+            if let Some(hold) = standing.held.get(subject).filter(|_| !standing.due.contains_key(subject)) {
+                self.forget_healing(name, desk, subject, hold);
+                self.explain(name, desk, subject, &hold.held, hold.until, world);
+            }
+            let told = desk.told.get_mut(subject).filter(|told| told.is_flapping_told);
+            if let Some(told) = told.filter(|_| !world.state.is_flapping(subject, world.now)) {
                 told.is_flapping_told = false;
+                self.looks.touch(subject);
                 self.dirty.told.insert((name.to_owned(), subject.clone()));
             }
         }
-    }
-
-    fn wake(&mut self, hold: &Hold) {
-        let (soon, again) = (self.head.clock.at + SOON, self.head.clock.at + MUTE_AGAIN);
-        let of_mute = |until: Duration| until.clamp(soon, again);
-        self.wake_at(if hold.held.is_mute() { hold.until.map(of_mute) } else { hold.until });
     }
 
     /// A quiet line that is muted is not told later: what is not wrong any more is no news then.
@@ -270,6 +343,7 @@ impl Alerts {
         if hold.reason == NoticeReason::Healed && hold.held.is_mute() {
             let healed = self.troubles.get(subject).and_then(|trouble| trouble.healed);
             desk.told.entry(subject.clone()).or_default().healed = healed;
+            self.looks.touch(subject);
             self.dirty.told.insert((name.to_owned(), subject.clone()));
         }
     }
@@ -333,25 +407,42 @@ impl Alerts {
         &mut self,
         name: &str,
         desk: &mut Desk,
-        due: &Due,
+        looked: &BTreeSet<Subject>,
+        standing: &mut Standing,
         (held, until): (Held, Option<Duration>),
         world: &World<'_>,
     ) {
-        let sent = desk.outgoing.iter().flat_map(|it| &it.notice.items);
-        let on_its_way: BTreeSet<Subject> = sent.map(|item| item.subject.clone()).collect();
-        for (subject, reason) in due.iter().filter(|(subject, _)| !on_its_way.contains(*subject)) {
-            self.wake_at(until);
+        let outgoing = desk.outgoing.take();
+        let sent = outgoing.as_ref().map(|outgoing| &outgoing.notice);
+        let on_its_way: BTreeSet<&Subject> =
+            sent.iter().flat_map(|notice| &notice.items).map(|item| &item.subject).collect();
+        self.wake_at(until.filter(|_| standing.is_more_due(&on_its_way)));
+        let unexplained = standing.unexplained(&held, sent.map(|notice| &*notice.id), looked);
+        for (subject, reason) in unexplained.iter().filter(|(subject, _)| !on_its_way.contains(subject)) {
             self.explain(name, desk, subject, &held, until, world);
-            if matches!(held, Held::Busy | Held::Broken)
-                && desk.told.get(subject).is_none_or(|told| told.owed.is_none())
-            {
-                let item = self.item(desk, subject, *reason, world);
-                desk.told.entry(subject.clone()).or_default().owe(&item);
-                self.dirty.told.insert((name.to_owned(), subject.clone()));
+            if matches!(held, Held::Busy | Held::Broken) {
+                self.owe(name, desk, subject, *reason, world);
             }
         }
+        desk.outgoing = outgoing;
         let reboot = self.reboot_at(name, desk, world).filter(|at| *at > self.head.clock.at);
         self.wake_at(reboot);
+    }
+
+    fn owe(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        subject: &Subject,
+        reason: NoticeReason,
+        world: &World<'_>,
+    ) {
+        if desk.told.get(subject).is_none_or(|told| told.owed.is_none()) {
+            let item = self.item(desk, subject, reason, world);
+            desk.told.entry(subject.clone()).or_default().owe(&item);
+            self.looks.touch(subject);
+            self.dirty.told.insert((name.to_owned(), subject.clone()));
+        }
     }
 
     /// Puts a notice on its way, unless what is on its way already says the same. What it replaces failed,
@@ -399,12 +490,17 @@ impl Alerts {
     /// What nobody needs to know any more is forgotten.
     fn prune(&mut self, world: &World<'_>) {
         let (at, today, cooldown) = (self.head.clock.at, today(world), world.rules.cooldown);
-        let Self { troubles, desks, dirty, .. } = self;
+        if at < self.prune_at {
+            return;
+        }
+        self.prune_at = at + PRUNE_AGAIN;
+        let Self { troubles, desks, dirty, looks, .. } = self;
         troubles.retain(|subject, trouble| {
             let is_over = trouble.end.as_ref().is_some_and(|end| end.at + KEPT_FOR.max(cooldown) < at);
             let is_untold = || desks.values().filter_map(|desk| desk.told.get(subject)).any(Told::is_open);
             let is_kept = !is_over || trouble.healed_today.0 == today || is_untold();
             if !is_kept {
+                looks.touch(subject);
                 dirty.troubles.insert(subject.clone());
             }
             is_kept
@@ -413,38 +509,13 @@ impl Alerts {
             desk.told.retain(|subject, told| {
                 let is_kept = troubles.contains_key(subject) || told.is_kept(at, cooldown);
                 if !is_kept {
+                    looks.touch(subject);
                     dirty.told.insert((name.clone(), subject.clone()));
                 }
                 is_kept
             });
         }
     }
-}
-
-/// What fell or ended in the same moment and the same thread is told together, though its own wait is not over: whoever
-/// crashed a moment after another has nearly had his time.
-fn pull_in(
-    due: &mut Due,
-    held: &BTreeMap<Subject, Hold>,
-    soon: Duration,
-    thread: impl Fn(&Subject) -> String,
-) {
-    let is_soon = |hold: &Hold| hold.until.is_some_and(|until| until <= soon);
-    let is_gathered = |hold: &Hold| match hold.held {
-        Held::GroupWait => true,
-        Held::RestartWait => is_soon(hold),
-        _ => false,
-    };
-    let mut gathered = held.iter().filter(|(_, hold)| is_gathered(hold)).peekable();
-    if due.is_empty() || gathered.peek().is_none() {
-        return;
-    }
-    let threads: BTreeSet<String> = due.keys().map(&thread).collect();
-    let pulled: Due = gathered
-        .filter(|(subject, _)| threads.contains(&thread(subject)))
-        .map(|(subject, hold)| (subject.clone(), hold.reason))
-        .collect();
-    due.extend(pulled);
 }
 
 fn says_the_same(one: &Notice, other: &Notice) -> bool {

@@ -41,3 +41,34 @@ fn timed(act: impl FnOnce()) -> Duration {
     act();
     began.elapsed()
 }
+
+/// What one more costs among a thousand that are bad, beside what it costs among ten.
+#[test]
+fn one_more_costs_as_much_as_it_changes() {
+    let ((few, _), (many, all)) = (one_more_among(10), one_more_among(1_000));
+    println!("one more among ten {few:?}, among a thousand {many:?}, with a look at each of them {all:?}");
+    assert!(many < few * 10 && many * 10 < all, "{few:?} among ten, {many:?} among a thousand, all {all:?}");
+}
+
+/// With a look at what changed, and with one at everything.
+fn one_more_among(count: usize) -> (Duration, Duration) {
+    let mut host = Host::running(&[]);
+    let names: Vec<String> = (0..=count).map(|at| format!("service-{at}")).collect();
+    names.iter().for_each(|name| host.starts(name));
+    for name in &names {
+        host.errs(name);
+        host.pass(3.0);
+    }
+    let one_more = |looks: fn(&mut Alerts)| {
+        let mut alerts = host.alerts.clone();
+        looks(&mut alerts);
+        timed(|| {
+            host.with_other(&mut alerts, |alerts, world| {
+                host.last_news.iter().for_each(|transition| alerts.note(transition, world));
+                alerts.plan(world);
+            });
+        })
+    };
+    let fastest = |looks: fn(&mut Alerts)| (0..20).map(|_| one_more(looks)).min().unwrap();
+    (fastest(|_| ()), fastest(Alerts::look_at_everything))
+}

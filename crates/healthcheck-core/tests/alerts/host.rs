@@ -1,5 +1,6 @@
 //! A machine, its monitor and the servers of its channels, as values only.
 
+use crate::invariants::check_looks;
 use crate::server::Server;
 use crate::store::Store;
 use health_reporter::read::{Dialect, ReportFile};
@@ -301,9 +302,21 @@ impl Host {
     // What the monitor does.
 
     pub(crate) fn with_world<T>(&mut self, act: impl FnOnce(&mut Alerts, &World<'_>) -> T) -> T {
+        let mut alerts = std::mem::take(&mut self.alerts);
+        let done = self.with_other(&mut alerts, act);
+        self.alerts = alerts;
+        done
+    }
+
+    /// The same world, seen by other alerts.
+    pub(crate) fn with_other<T>(
+        &self,
+        alerts: &mut Alerts,
+        act: impl FnOnce(&mut Alerts, &World<'_>) -> T,
+    ) -> T {
         let now = self.now();
         let world = World { state: &self.state, policy: &self.policy, rules: &self.rules, now: &now };
-        act(&mut self.alerts, &world)
+        act(alerts, &world)
     }
 
     /// One effect more; whether the monitor is killed after it.
@@ -370,9 +383,11 @@ impl Host {
         if self.dies() {
             return;
         }
+        let before = self.watch.map(|_| self.alerts.clone());
         let notices = self.with_world(Alerts::plan);
-        if let Some(watch) = self.watch {
-            self.problem = self.problem.take().or_else(|| watch(self, &notices));
+        if let Some((watch, before)) = self.watch.zip(before) {
+            let problem = watch(self, &notices).or_else(|| check_looks(self, before, &notices));
+            self.problem = self.problem.take().or(problem);
         }
         self.decided.extend(notices);
         if self.dies() {

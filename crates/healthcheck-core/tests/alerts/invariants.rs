@@ -4,7 +4,7 @@ use crate::host::Host;
 use crate::server::{Server, counts};
 use health_reporter::Status;
 use healthcheck_core::Subject;
-use healthcheck_core::alerts::{ChannelRules, Held, Item, Notice, NoticeReason};
+use healthcheck_core::alerts::{Alerts, ChannelRules, Held, Item, Notice, NoticeReason};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +20,28 @@ pub(crate) fn check_plan(host: &Host, notices: &[Notice]) -> Option<String> {
         .filter(|(_, item)| item.reason != NoticeReason::Rebooted)
         .find_map(|(notice, item)| is_wrong(host, notice, item))
         .or_else(|| unexplained(host))
+}
+
+/// Whoever looks only at what changed, and at what the time has come for, decides the same as who looks at everything.
+pub(crate) fn check_looks(host: &Host, mut before: Alerts, notices: &[Notice]) -> Option<String> {
+    before.look_at_everything();
+    let all = host.with_other(&mut before, Alerts::plan);
+    let (few, everything) = (&host.alerts, &before);
+    if all != notices {
+        return Some(format!("{notices:#?} of what changed, {all:#?} of everything"));
+    }
+    if (few.everything(), few.changes()) != (everything.everything(), everything.changes()) {
+        return Some(format!(
+            "{:#?} of what changed, {:#?} of everything",
+            few.changes(),
+            everything.changes()
+        ));
+    }
+    // The end of a mute is asked for again in a second at the soonest, from when it was asked for last.
+    let (few, everything) = (few.next_deadline(), everything.next_deadline());
+    let is_same = few == everything
+        || few.zip(everything).is_some_and(|(few, all)| few < all && all < few + Duration::from_secs(1));
+    (!is_same).then(|| format!("next at {few:?} of what changed, at {everything:?} of everything"))
 }
 
 fn is_wrong(host: &Host, notice: &Notice, item: &Item) -> Option<String> {

@@ -32,6 +32,8 @@ impl Monitor {
             self.ledger.touch(subject.clone(), now.boottime);
         }
         if is_another_run {
+            // It may depend on others.
+            self.alerts.look_at(&subject);
             self.find_unit_of(&subject);
         }
         self.note_turns(&transitions);
@@ -184,6 +186,7 @@ impl Monitor {
             let now = self.now();
             let transitions = self.state.forget_gone(|subject| gone.contains(subject), &now);
             self.news.extend(transitions);
+            gone.iter().for_each(|subject| self.alerts.look_at(subject));
             gone.iter().for_each(|subject| self.gathering.forget(subject, now.wall));
             gone.into_iter().for_each(|subject| self.ledger.touch(subject, now.boottime));
         }
