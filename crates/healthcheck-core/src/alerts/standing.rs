@@ -88,8 +88,8 @@ impl Standing {
         self.due.len() > on_its_way.len() || self.due.keys().any(|subject| !on_its_way.contains(subject))
     }
 
-    /// What is due and still to be explained: what was just looked at, and everything where the reason is another one
-    /// or another notice is on its way.
+    /// What is due and still to be explained: what was just looked at or pulled in, and everything where the reason is
+    /// another one or another notice is on its way.
     pub(super) fn unexplained(
         &mut self,
         held: &Held,
@@ -102,6 +102,7 @@ impl Standing {
             self.explained = Some((held.clone(), notice.map(str::to_owned)));
             return self.due.iter().map(|(subject, reason)| (subject.clone(), *reason)).collect();
         }
-        looked.iter().filter_map(|it| Some((it.clone(), *self.due.get(it)?))).collect()
+        let again = looked.union(&self.pulled);
+        again.filter_map(|it| Some((it.clone(), *self.due.get(it)?))).collect()
     }
 }
