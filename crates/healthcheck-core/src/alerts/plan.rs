@@ -223,7 +223,8 @@ impl Alerts {
         let mut standing = std::mem::take(&mut desk.standing);
         self.decide(name, &desk, looked, &mut standing, world);
         let soon = self.head.clock.at + world.rules.group_wait;
-        let waiting = looked.iter().chain(self.looks.until(soon));
+        let gathered = self.head.clock.at + world.rules.group_wait.max(world.rules.host_wait);
+        let waiting = looked.iter().chain(self.looks.until(gathered));
         standing.pull_in(waiting, soon, |subject| self.thread_of(&desk, subject));
         self.note_held(name, &mut desk, looked, &standing, world);
         let obstacle = self.obstacle(name, &desk, &standing.due, world);

@@ -62,6 +62,7 @@ impl Alerts {
         self.head.leaves_hosts = !tells;
         self.dirty.head = true;
         self.record(at, Deed::TellsHosts { tells });
+        self.looks.touch_all();
         self.plan_at_once();
     }
 
@@ -74,6 +75,7 @@ impl Alerts {
         if let Some(desk) = desk.filter(|desk| desk.sends(notice)) {
             desk.is_sending = false;
             if let Some(outgoing) = desk.leave(wall) {
+                outgoing.notice.items.iter().for_each(|item| self.looks.touch(&item.subject));
                 self.dirty.outgoing(&outgoing);
                 self.dirty.channels.insert(channel.to_owned());
             }
@@ -108,6 +110,7 @@ impl Alerts {
         let is_news = told.or_default().hear(heard, at.saturating_sub(ago), began);
         if is_news {
             self.dirty.told.insert((channel.to_owned(), heard.subject.clone()));
+            self.looks.touch(&heard.subject);
         }
         is_news
     }

@@ -189,12 +189,14 @@ impl Watcher {
         let _ = self.signs.send(sign);
     }
 
-    /// Tells how it stands with machines, our own apart.
+    /// Tells how it stands with machines.
     fn tell(&self, hosts: &BTreeSet<String>) {
         let mut mirror = locked(&self.desk.mirror);
-        let others = hosts.iter().filter(|host| **host != super::keys::name(&self.desk.setup.host));
-        let seen: Vec<Seen> =
-            others.filter_map(|host| Some(self.seen(host, mirror.machine(host)?))).collect();
+        let own = super::keys::name(&self.desk.setup.host);
+        // Nobody says of himself that he is away.
+        let known = hosts.iter().filter_map(|host| Some((host, mirror.machine(host)?)));
+        let known = known.filter(|(host, machine)| **host != own || machine.is_alive);
+        let seen: Vec<Seen> = known.map(|(host, machine)| self.seen(host, machine)).collect();
         seen.iter().filter(|seen| seen.sight.is_none()).for_each(|seen| mirror.forget(&seen.host));
         drop(mirror);
         if !seen.is_empty() {
