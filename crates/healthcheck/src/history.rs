@@ -84,17 +84,58 @@ pub(crate) enum Entry {
     Numbers { subject: Subject, metric: String, bin: Bin },
     /// A subject is no longer known: its row leaves `system_status`, its runs stay. From then on nobody looked at it.
     Forgotten { subject: Subject, at: Timestamp },
+    /// How it stands with a machine: of whoever tells, or of another one that it watches.
+    Machine(MachineState),
     /// Until then everything was looked at.
     Seen(Timestamp),
 }
 
-/// A machine.
+/// How it stands with a machine, by the word of the machine itself or of a watcher: what was said last counts.
+///
+/// Of a machine whose own monitor feeds the store, `last_seen` is kept as that says it ([`Entry::Seen`]), whatever a
+/// watcher sees: until then it is known how everything there was. Of all others it is the watcher's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MachineState {
+    /// By which it is known, for ever.
+    pub(crate) name: String,
+    pub(crate) hostname: String,
+    pub(crate) description: String,
+    pub(crate) status: Presence,
+    pub(crate) last_seen: Timestamp,
+}
+
+/// Whether a machine is there, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Presence {
+    Online,
+    Offline,
+    Stopped,
+    Unknown,
+}
+
+impl Presence {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A machine whose monitor feeds the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Host {
     pub(crate) name: String,
     /// Until when it is known what happened there: what was said last, since a clock may be set back.
     pub(crate) last_seen: Timestamp,
 }
+
+/// A row of `machines`: id, name, hostname, description, status, and until when it was seen.
+#[cfg(test)]
+pub(crate) type MachineRow = (String, String, Option<String>, Option<String>, Option<String>, Timestamp);
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,8 +225,14 @@ pub(crate) trait HistoryStore: Send {
     /// says it.
     fn write(&mut self, portion: &Portion) -> Result<(), HistoryError>;
 
-    /// The machines, by name.
+    /// The machines whose monitors feed the store, by name.
     fn hosts(&mut self) -> Result<Vec<Host>, HistoryError>;
+
+    /// The rows of `machines`, by name, as others read them: also of machines that only a watcher knows.
+    #[cfg(test)]
+    fn machines(&mut self) -> Result<Vec<MachineRow>, HistoryError> {
+        Ok(Vec::new())
+    }
 
     /// How it stands, by host and subject.
     fn statuses(&mut self, of: &Selection) -> Result<Vec<StatusRow>, HistoryError>;

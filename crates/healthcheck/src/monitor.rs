@@ -31,6 +31,7 @@ use crate::commands::store::record;
 use crate::commands::telling::channels;
 use crate::commands::units::FoundUnits;
 use crate::fleet::News as FleetNews;
+use crate::history::Presence;
 use crate::sources::alarm::Alarm;
 use crate::sources::kernel::Kernel;
 use crate::state::Store;
@@ -87,6 +88,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
         let mut monitor = Monitor::begin(settings, env, store, (state, alerts))?;
         monitor.open_control(env);
         monitor.begin_history();
+        monitor.note_own_machine(Presence::Online);
         monitor.first_look();
         monitor.begin_membership();
         monitor.begin_dead_man();

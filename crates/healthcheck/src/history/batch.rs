@@ -1,6 +1,6 @@
 //! What the monitor hands over at once: everything that is to be remembered and is not in `state.db`.
 
-use super::{Entry, Record};
+use super::{Entry, MachineState, Record};
 use healthcheck_core::history::{Beats, Bin, Window};
 use healthcheck_core::{Gap, Subject};
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub(crate) struct Batch {
     pub(crate) numbers: Vec<(Subject, String, Bin)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) forgotten: Vec<(Subject, Timestamp)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) machines: Vec<MachineState>,
 }
 
 impl Batch {
@@ -47,7 +49,8 @@ impl Batch {
         let numbers = numbers.map(|(subject, metric, bin)| Entry::Numbers { subject, metric, bin });
         let forgotten = self.forgotten.into_iter();
         let forgotten = forgotten.map(|(subject, at)| Entry::Forgotten { subject, at });
+        let machines = self.machines.into_iter().map(Entry::Machine);
         let seen = std::iter::once(Entry::Seen(self.until));
-        gaps.chain(maintenance).chain(beats).chain(numbers).chain(forgotten).chain(seen)
+        gaps.chain(maintenance).chain(beats).chain(numbers).chain(forgotten).chain(machines).chain(seen)
     }
 }

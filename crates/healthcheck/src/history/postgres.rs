@@ -133,6 +133,11 @@ impl HistoryStore for PostgresStore {
         self.link.call(self.deadlines.call, async |on| read::hosts(on).await)
     }
 
+    #[cfg(test)]
+    fn machines(&mut self) -> Result<Vec<super::MachineRow>, HistoryError> {
+        self.link.call(self.deadlines.call, async |on| read::machines(on).await)
+    }
+
     fn statuses(&mut self, of: &Selection) -> Result<Vec<StatusRow>, HistoryError> {
         self.link.call(self.deadlines.call, async |on| read::statuses(on, of).await)
     }

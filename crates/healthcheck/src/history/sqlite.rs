@@ -197,6 +197,11 @@ impl HistoryStore for Sqlite {
         self.ask(answers::hosts)
     }
 
+    #[cfg(test)]
+    fn machines(&mut self) -> Result<Vec<super::MachineRow>, HistoryError> {
+        self.ask(answers::machines)
+    }
+
     fn statuses(&mut self, of: &Selection) -> Result<Vec<StatusRow>, HistoryError> {
         self.ask(|connection| answers::statuses(connection, of))
     }

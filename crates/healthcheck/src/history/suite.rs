@@ -7,7 +7,10 @@ mod runs;
 mod same;
 mod windows;
 
-use super::{Entry, HistoryStore, Judged, Origin, Portion, Position, Record, RunRow, Selection, StatusRow};
+use super::{
+    Entry, HistoryStore, Judged, MachineState, Origin, Portion, Position, Presence, Record, RunRow,
+    Selection, StatusRow,
+};
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Mark, Window};
 use healthcheck_core::{Cause, Evidence, Subject, Transition};
@@ -198,4 +201,10 @@ pub(crate) fn beats(name: &str, status: Status, task: &str, first: &str, last: &
         count,
         may_be_known: false,
     })
+}
+
+/// How it stands with a machine.
+pub(crate) fn machine(name: &str, status: Presence, last_seen: Timestamp) -> MachineState {
+    let (name, hostname, description) = (name.to_owned(), format!("{name}.lan"), "rack 2".to_owned());
+    MachineState { name, hostname, description, status, last_seen }
 }

@@ -1,8 +1,8 @@
 //! What is to be remembered and is not in `state.db`, put together until it is handed over: heartbeats that say the
 //! same, numbers of a minute, planned work, and time that never was.
 
-use crate::history::Record;
 use crate::history::batch::Batch;
+use crate::history::{MachineState, Record};
 use healthcheck_core::alerts::Rules;
 use healthcheck_core::history::numbers::Meter;
 use healthcheck_core::history::{Beats, Bin, Resolution, Window};
@@ -60,6 +60,8 @@ pub(super) struct Gathering {
     full: Vec<(Subject, String, Bin)>,
     amended: Vec<i64>,
     forgotten: Vec<(Subject, Timestamp)>,
+    /// By name.
+    machines: BTreeMap<String, MachineState>,
     gaps: Vec<Gap>,
     /// The last heartbeat of each service, as the kernel stamped its file.
     stamps: BTreeMap<Subject, Timestamp>,
@@ -85,6 +87,7 @@ impl Gathering {
             full: Vec::new(),
             amended: Vec::new(),
             forgotten: Vec::new(),
+            machines: BTreeMap::new(),
             gaps: Vec::new(),
             stamps: BTreeMap::new(),
             meter: Meter::default(),
@@ -180,6 +183,11 @@ impl Gathering {
         self.forgotten.push((subject.clone(), at));
     }
 
+    /// How it stands with a machine, this one or another: of each, what is said last is handed over.
+    pub(super) fn note_machine(&mut self, machine: MachineState) {
+        self.machines.insert(machine.name.clone(), machine);
+    }
+
     /// When the next batch is due by what was gathered; nothing where it may wait for the next pulse.
     pub(super) fn next_boottime(&mut self, boottime: Duration) -> Option<Duration> {
         if self.count == 0 || self.record == Record::Changes && self.count < MAX_BEATS {
@@ -208,6 +216,7 @@ impl Gathering {
             gaps: std::mem::take(&mut self.gaps),
             amended: std::mem::take(&mut self.amended),
             forgotten: std::mem::take(&mut self.forgotten),
+            machines: std::mem::take(&mut self.machines).into_values().collect(),
             ..self.empty(ledgered, wall)
         }
     }
@@ -262,6 +271,7 @@ impl Gathering {
             beats: Vec::new(),
             numbers: Vec::new(),
             forgotten: Vec::new(),
+            machines: Vec::new(),
         }
     }
 }

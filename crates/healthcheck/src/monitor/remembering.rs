@@ -4,6 +4,7 @@ use super::gathering::{Beat, Ledgered, Newness};
 use super::historian::Historian;
 use super::{Monitor, Settings};
 use crate::commands::store;
+use crate::history::{MachineState, Presence};
 use crate::sources::machine;
 use health_reporter::clock;
 use healthcheck_core::{Facts, Observation, ProcessFacts, Subject, Transition};
@@ -27,6 +28,15 @@ impl Monitor {
         self.historian = begun
             .inspect_err(|error| warn!("no history is written, the system gives no thread: {error}"))
             .ok();
+    }
+
+    /// How it stands with this machine.
+    pub(super) fn note_own_machine(&mut self, status: Presence) {
+        let (name, fleet) = (machine::host_name(), &self.settings.config.fleet);
+        let hostname = fleet.hostname.clone().unwrap_or_else(|| name.clone());
+        let description = fleet.description.clone().unwrap_or_default();
+        let last_seen = Timestamp::now();
+        self.gathering.note_machine(MachineState { name, hostname, description, status, last_seen });
     }
 
     /// What is to be remembered of an observation, before it is judged.
@@ -125,6 +135,7 @@ impl Monitor {
             return;
         }
         self.hand_over_all();
+        self.note_own_machine(Presence::Online);
         self.gathering.record(store::record(&self.settings.config.history));
         if let Some(historian) = &self.historian {
             historian.change(store::keeper(&self.settings.config));
@@ -154,6 +165,7 @@ impl Monitor {
     }
 
     pub(super) fn end_history(&mut self) {
+        self.note_own_machine(Presence::Stopped);
         self.hand_over_all();
         if let Some(historian) = self.historian.take() {
             historian.stop();

@@ -1,7 +1,7 @@
 //! What a portion makes of what is known of its subjects, in memory: so a few statements write all of it.
 
 use super::words;
-use crate::history::{Entry, Record, storable};
+use crate::history::{Entry, MachineState, Record, storable};
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Bin, Resolution, Window};
 use healthcheck_core::{Cause, Gap, Subject, Transition};
@@ -54,6 +54,8 @@ pub(super) struct Fold {
     /// By subject and beginning: the ends.
     pub(super) maintenance: BTreeMap<(Subject, Timestamp), Timestamp>,
     pub(super) numbers: BTreeMap<NumberKey, Bin>,
+    /// By name: what was said last of each.
+    pub(super) machines: BTreeMap<String, MachineState>,
     pub(super) seen: Option<Timestamp>,
 }
 
@@ -73,6 +75,10 @@ impl Fold {
             Entry::Beats(beats) => self.beats(beats, record),
             Entry::Numbers { subject, metric, bin } => self.numbers(subject, metric, *bin),
             Entry::Forgotten { subject, at } => self.forget(&words::subject(subject), words::time(*at)),
+            Entry::Machine(machine) => {
+                let name = storable::name(&machine.name).into_owned();
+                self.machines.insert(name, machine.clone());
+            }
             // A clock that is set back takes along what is known.
             Entry::Seen(at) => self.seen = Some(words::time(*at)),
         }

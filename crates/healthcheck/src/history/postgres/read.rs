@@ -17,7 +17,8 @@ use tracing::warn;
 const POSITION: &str = "SELECT (SELECT transition_id FROM system_states WHERE host = $1 AND state = $2),
      (SELECT gap_id FROM system_states WHERE host = $1 AND state = $2),
      (SELECT batch FROM system_batches WHERE host = $1 AND run = $3)";
-const HOSTS: &str = "SELECT name, last_seen FROM machines";
+const HOSTS: &str = "SELECT name, last_seen FROM machines
+     WHERE EXISTS (SELECT FROM system_states WHERE host = machines.name)";
 const STATUSES: &str =
     "SELECT host, kind, service_name, status, cause, message, current_task, changed_at, last_heartbeat
      FROM system_status WHERE ($1::text IS NULL OR host = $1) AND ($2::text IS NULL OR kind = $2)
@@ -151,6 +152,17 @@ pub(super) async fn hosts(on: &mut Connected) -> Result<Vec<Host>, Failure> {
     let mut hosts = readable(&rows, |row| Ok(Host { name: get(row, 0)?, last_seen: get(row, 1)? }));
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(hosts)
+}
+
+#[cfg(test)]
+pub(super) async fn machines(on: &mut Connected) -> Result<Vec<crate::history::MachineRow>, Failure> {
+    const ROWS: &str = "SELECT id, name, hostname, description, status, last_seen FROM machines";
+    let rows = on.ask(ROWS, &[]).await?;
+    let mut machines = readable(&rows, |row| {
+        Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?, get(row, 4)?, get(row, 5)?))
+    });
+    machines.sort();
+    Ok(machines)
 }
 
 pub(super) async fn statuses(on: &mut Connected, of: &Selection) -> Result<Vec<StatusRow>, Failure> {

@@ -5,7 +5,8 @@ use super::errors::Failure;
 use tokio_postgres::Client;
 
 /// Each makes the version of its number, the first from nothing. None is ever changed once it was released.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../schema/postgres/1.sql")];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("../schema/postgres/1.sql"), include_str!("../schema/postgres/2.sql")];
 /// Of the advisory lock that everyone holds who changes tables: `hchk`.
 pub(super) const LOCK: i64 = 0x6863_686b;
 

@@ -5,7 +5,7 @@ use super::errors::Failure;
 use super::fold::{Fold, NumberKey, Run, Standing};
 use super::months::{self, Month};
 use super::words::{self, Read, get, json, of_word};
-use crate::history::{Entry, Portion, storable};
+use crate::history::{Entry, MachineState, Portion, storable};
 use health_reporter::Status;
 use healthcheck_core::history::{Bin, Window};
 use healthcheck_core::{Cause, Subject, Transition};
@@ -105,10 +105,22 @@ const PUT_NUMBERS: &str =
          count = least(system_numbers.count::numeric + excluded.count, 9223372036854775807)::bigint,
          sum = system_numbers.sum + excluded.sum, minimum = least(system_numbers.minimum, excluded.minimum),
          maximum = greatest(system_numbers.maximum, excluded.maximum)";
-const SEEN: &str = "INSERT INTO machines (name, last_seen) VALUES ($1, $2)
+const SEEN: &str = "INSERT INTO machines (id, name, last_seen) VALUES ($1, $1, $2)
      ON CONFLICT (name) DO UPDATE SET last_seen = excluded.last_seen";
+/// Until when it is known what happened is said by nobody but the machine ($1), where that says anything. Several watchers
+/// write the same rows, always in the same order: so none of them waits for one that waits for it.
+const PUT_MACHINES: &str = "INSERT INTO machines AS m (id, name, hostname, description, status, last_seen)
+     SELECT name, name, hostname, description, status, last_seen
+     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+         AS given (name, hostname, description, status, last_seen) ORDER BY name COLLATE \"C\"
+     ON CONFLICT (name) DO UPDATE SET hostname = coalesce(excluded.hostname, m.hostname),
+         description = coalesce(excluded.description, m.description),
+         status = coalesce(excluded.status, m.status), last_seen = CASE
+             WHEN m.name = $1 AND $7 THEN excluded.last_seen
+             WHEN EXISTS (SELECT FROM system_states WHERE host = m.name) THEN m.last_seen
+             ELSE excluded.last_seen END";
 
-const WRITING: [&str; 18] = [
+const WRITING: [&str; 19] = [
     MAKE_STATE,
     MAKE_BATCHES,
     HOLD,
@@ -126,6 +138,7 @@ const WRITING: [&str; 18] = [
     ADD_GAPS,
     PUT_MAINTENANCE,
     PUT_NUMBERS,
+    PUT_MACHINES,
     SEEN,
 ];
 
@@ -231,7 +244,8 @@ fn concerned(entry: &Entry) -> Option<&Subject> {
         Entry::Transition { transition, .. } | Entry::Amended { transition, .. } => Some(&transition.subject),
         Entry::Beats(beats) => Some(&beats.subject),
         Entry::Forgotten { subject, .. } => Some(subject),
-        Entry::Gap(_) | Entry::Maintenance { .. } | Entry::Numbers { .. } | Entry::Seen(_) => None,
+        Entry::Gap(_) | Entry::Maintenance { .. } | Entry::Numbers { .. } => None,
+        Entry::Machine(_) | Entry::Seen(_) => None,
     }
 }
 
@@ -296,15 +310,30 @@ async fn put(on: &Connected, fold: &Fold, ids: &[i64], host: &str) -> Result<(),
         put_gaps(on, fold, host),
         put_maintenance(on, fold, host),
         put_numbers(on, fold, host),
-        put_seen(on, fold, host),
+        put_machines(on, fold, host),
     )?;
     Ok(())
 }
 
-async fn put_seen(on: &Connected, fold: &Fold, host: &str) -> Result<(), Failure> {
-    if let Some(seen) = fold.seen {
-        on.execute(SEEN, &[&host, &seen]).await?;
+async fn put_machines(on: &Connected, fold: &Fold, host: &str) -> Result<(), Failure> {
+    if fold.machines.is_empty() {
+        if let Some(seen) = fold.seen {
+            on.execute(SEEN, &[&host, &seen]).await?;
+        }
+        return Ok(());
     }
+    let own = fold.seen.filter(|_| !fold.machines.contains_key(host)).map(|seen| (host, None, seen));
+    let others = fold.machines.iter().map(|(name, it)| {
+        let seen = fold.seen.filter(|_| name == host);
+        (&**name, Some(it), seen.unwrap_or_else(|| words::time(it.last_seen)))
+    });
+    let rows: Vec<(&str, Option<&MachineState>, Timestamp)> = own.into_iter().chain(others).collect();
+    let names = column(&rows, |(name, ..)| *name);
+    let hostnames = column(&rows, |(_, it, _)| it.map(|it| storable::text(&it.hostname)));
+    let descriptions = column(&rows, |(_, it, _)| it.map(|it| storable::text(&it.description)));
+    let statuses = column(&rows, |(_, it, _)| it.map(|it| it.status.as_str()));
+    let (seen, is_seen) = (column(&rows, |(_, _, seen)| *seen), fold.seen.is_some());
+    on.execute(PUT_MACHINES, &[&host, &names, &hostnames, &descriptions, &statuses, &seen, &is_seen]).await?;
     Ok(())
 }
 

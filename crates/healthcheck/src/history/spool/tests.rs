@@ -30,6 +30,7 @@ fn batch(number: u64) -> Batch {
         beats: vec![beats],
         numbers: Vec::new(),
         forgotten: Vec::new(),
+        machines: Vec::new(),
     }
 }
 

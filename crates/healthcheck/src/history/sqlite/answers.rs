@@ -8,7 +8,8 @@ use healthcheck_core::{Gap, Subject};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Statement, params};
 
-const MACHINES: &str = "SELECT name, last_seen FROM machines ORDER BY name";
+const HOSTS: &str = "SELECT name, last_seen FROM machines
+     WHERE EXISTS (SELECT 1 FROM system_positions WHERE host = machines.name) ORDER BY name";
 const STATUSES: &str = "SELECT host, kind, service_name, status, cause, message, current_task, changed_at,
      last_heartbeat FROM system_status";
 const SUBJECTS: &str = "SELECT host, kind, service_name, before_id, before_at, before_status, before_cause
@@ -46,8 +47,15 @@ pub(super) fn selected<T>(
 }
 
 pub(super) fn hosts(connection: &Connection) -> rusqlite::Result<Vec<Host>> {
-    rows(connection, MACHINES, [], |row| {
-        Ok(Host { name: text(row, 0)?.to_owned(), last_seen: time(row, 1)? })
+    rows(connection, HOSTS, [], |row| Ok(Host { name: text(row, 0)?.to_owned(), last_seen: time(row, 1)? }))
+}
+
+#[cfg(test)]
+pub(super) fn machines(connection: &Connection) -> rusqlite::Result<Vec<crate::history::MachineRow>> {
+    const ROWS: &str =
+        "SELECT id, name, hostname, description, status, last_seen FROM machines ORDER BY name";
+    rows(connection, ROWS, [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, time(row, 5)?))
     })
 }
 

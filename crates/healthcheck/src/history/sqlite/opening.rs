@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(super) const SCHEMA: Schema = Schema {
     // hhst
     application: 0x6868_7374,
-    migrations: &[include_str!("schema/1.sql")],
+    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql")],
 };
 const TABLES: &str =
     "SELECT count(*), coalesce(sum(name IN ('machines', 'system_positions', 'system_subjects',

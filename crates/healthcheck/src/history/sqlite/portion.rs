@@ -4,7 +4,7 @@ mod standing;
 
 use super::rows::row;
 use super::time::Stamp;
-use crate::history::{Entry, Origin, Portion, Position, storable};
+use crate::history::{Entry, MachineState, Origin, Portion, Position, storable};
 use healthcheck_core::history::{Bin, Resolution, Window};
 use healthcheck_core::{Gap, Subject, Transition};
 use jiff::Timestamp;
@@ -23,8 +23,15 @@ const PUT_POSITION: &str = "INSERT INTO system_positions
 const FORGET_POSITIONS: &str = "DELETE FROM system_positions WHERE host = ?1 AND part = 'run' AND name IN (
      SELECT name FROM system_positions WHERE host = ?1 AND part = 'run'
      ORDER BY updated_at DESC LIMIT -1 OFFSET 100)";
-const PUT_MACHINE: &str = "INSERT INTO machines (name, last_seen) VALUES (?1, ?2)
+const PUT_SEEN: &str = "INSERT INTO machines (id, name, last_seen) VALUES (?1, ?1, ?2)
      ON CONFLICT (name) DO UPDATE SET last_seen = excluded.last_seen";
+/// Until when it is known what happened is said by nobody but the machine, where that says anything.
+const PUT_MACHINE: &str = "INSERT INTO machines (id, name, hostname, description, status, last_seen)
+     VALUES (?1, ?1, ?2, ?3, ?4, ?5)
+     ON CONFLICT (name) DO UPDATE SET hostname = excluded.hostname, description = excluded.description,
+     status = excluded.status, last_seen = CASE
+         WHEN EXISTS (SELECT 1 FROM system_positions WHERE host = excluded.name) THEN machines.last_seen
+         ELSE excluded.last_seen END";
 const PUT_GAP: &str = "INSERT INTO system_gaps (host, begun, ended, reason) VALUES (?1, ?2, ?3, ?4)";
 const LAST_MAINTENANCE: &str = "SELECT id, begun, ended FROM system_maintenance
      WHERE service_name = ?1 AND kind = ?2 AND host = ?3 ORDER BY id DESC LIMIT 1";
@@ -137,9 +144,10 @@ impl Writer<'_> {
             Entry::Forgotten { subject, at } => {
                 self.with(subject, |standing, writer| standing.forget(writer, *at))
             }
+            Entry::Machine(machine) => self.put_machine(machine),
             Entry::Seen(at) => {
                 let seen = params![self.host, Stamp::of(*at)];
-                self.connection.prepare_cached(PUT_MACHINE)?.execute(seen).map(drop)
+                self.connection.prepare_cached(PUT_SEEN)?.execute(seen).map(drop)
             }
         }
     }
@@ -186,6 +194,14 @@ impl Writer<'_> {
             }
             Ok(())
         })
+    }
+
+    fn put_machine(&self, machine: &MachineState) -> rusqlite::Result<()> {
+        let MachineState { name, hostname, description, status, last_seen } = machine;
+        let (name, hostname) = (storable::name(name), storable::text(hostname));
+        let (description, last_seen) = (storable::text(description), Stamp::of(*last_seen));
+        let machine = params![name, hostname, description, status.as_str(), last_seen];
+        self.connection.prepare_cached(PUT_MACHINE)?.execute(machine).map(drop)
     }
 
     fn put_gap(&self, gap: &Gap) -> rusqlite::Result<()> {

@@ -1,12 +1,12 @@
 //! Numbers, maintenance, gaps and machines.
 
-use super::{ALWAYS, Case, Teller, at, beat, service, window};
-use crate::history::{Entry, Host, Selection};
+use super::{ALWAYS, Case, Teller, at, beat, machine, service, window};
+use crate::history::{Entry, Host, Presence, Selection};
 use healthcheck_core::history::{Bin, Resolution, Window};
 use healthcheck_core::{Gap, GapReason, Kind, Subject};
 use jiff::Timestamp;
 
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 9] = [
     ("numbers are put together", numbers_are_put_together),
     ("numbers are told by subject and metric", numbers_are_told_by_subject_and_metric),
     ("numbers of a window", numbers_of_a_window),
@@ -15,6 +15,7 @@ pub(super) const CASES: [Case; 8] = [
     ("maintenance does not overlap", maintenance_does_not_overlap),
     ("gaps of a machine", gaps_of_a_machine),
     ("machines and until when they were seen", machines_and_until_when_they_were_seen),
+    ("machines that others watch", machines_that_others_watch),
 ];
 
 fn numbers(name: &str, metric: &str, bin: Bin) -> Entry {
@@ -166,4 +167,39 @@ fn machines_and_until_when_they_were_seen(teller: &mut Teller) {
     let host = |name: &str, last_seen: Timestamp| Host { name: name.to_owned(), last_seen };
     let expected = [host("apollo", at("12:00:30")), host("deimos", at("12:01:00"))];
     assert_eq!(teller.store.hosts().unwrap(), expected);
+}
+
+/// A watcher never says until when it is known what happened on a machine that says it itself.
+fn machines_that_others_watch(teller: &mut Teller) {
+    let row = |name: &str, status: Option<&str>, last_seen: &str| {
+        let text = |it: &str| status.map(|_| it.to_owned());
+        let (hostname, description) = (text(&format!("{name}.lan")), text("rack 2"));
+        (name.to_owned(), name.to_owned(), hostname, description, status.map(str::to_owned), at(last_seen))
+    };
+    let own = Entry::Machine(machine("deimos", Presence::Online, at("11:00:00")));
+    let mars = |status, time| Entry::Machine(machine("mars", status, at(time)));
+    teller.tells([own, mars(Presence::Online, "12:00:00"), Entry::Seen(at("12:01:00"))]);
+    let expected = [row("deimos", Some("online"), "12:01:00"), row("mars", Some("online"), "12:00:00")];
+    assert_eq!(teller.store.machines().unwrap(), expected);
+    let hosts: Vec<_> = teller.store.hosts().unwrap().into_iter().map(|host| host.name).collect();
+    assert_eq!(hosts, ["deimos"], "mars feeds nothing");
+
+    teller.of_host("apollo");
+    let deimos = Entry::Machine(machine("deimos", Presence::Offline, at("12:30:00")));
+    teller.tells([deimos, mars(Presence::Unknown, "12:20:00"), mars(Presence::Stopped, "12:29:00")]);
+    let expected = [row("deimos", Some("offline"), "12:01:00"), row("mars", Some("stopped"), "12:29:00")];
+    assert_eq!(teller.store.machines().unwrap(), expected);
+    teller.tells([Entry::Seen(at("12:31:00"))]);
+
+    teller.of_host("mars");
+    teller.tells([Entry::Seen(at("12:32:00"))]);
+    teller.of_host("deimos");
+    teller.position = teller.store.position(&teller.origin).unwrap();
+    teller.tells([mars(Presence::Offline, "13:00:00"), Entry::Seen(at("13:01:00"))]);
+    let expected = [
+        row("apollo", None, "12:31:00"),
+        row("deimos", Some("offline"), "13:01:00"),
+        row("mars", Some("offline"), "12:32:00"),
+    ];
+    assert_eq!(teller.store.machines().unwrap(), expected);
 }

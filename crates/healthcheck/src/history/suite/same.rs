@@ -1,7 +1,7 @@
 //! Every answer is the same, whenever a row is written.
 
-use super::{ALWAYS, Fresh, Teller, at, window};
-use crate::history::{Entry, Record, Selection};
+use super::{ALWAYS, Fresh, Teller, at, machine, window};
+use crate::history::{Entry, Presence, Record, Selection};
 use health_reporter::Status;
 use healthcheck_core::history::{Beats, Bin, Resolution, Window};
 use healthcheck_core::{Cause, Evidence, Gap, GapReason, Subject, Transition};
@@ -100,6 +100,7 @@ impl Story {
             1 => Entry::Maintenance { subject, window: hence },
             2 => Entry::Forgotten { subject, at: self.now },
             3 => Entry::Seen(self.now),
+            19 => Entry::Machine(machine(SUBJECTS[self.below(3)], Presence::Offline, self.now)),
             4 => {
                 let bin = Bin::of(
                     Resolution::Minute.begin_of(self.now),

@@ -231,7 +231,7 @@ fn many_monitors_begin_at_once() {
         }
     });
     assert_eq!(server.ask("SELECT count(*), sum(heartbeats) FROM system_status_history"), "8|48");
-    assert_eq!(server.ask("SELECT count(*) FROM system_schema"), "1");
+    assert_eq!(server.ask("SELECT count(*) FROM system_schema"), "2");
     assert_eq!(there(&server).len(), 6 + 3);
 }
 

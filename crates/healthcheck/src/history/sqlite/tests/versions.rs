@@ -1,15 +1,18 @@
 use super::*;
-use crate::history::Entry;
-use crate::history::suite::{beats, changed};
+use crate::history::suite::{beats, changed, machine};
+use crate::history::{Entry, Presence};
 use health_reporter::Status::{Error, Healthy, Unknown};
 use healthcheck_core::history::Bin;
 use healthcheck_core::{Gap, GapReason, Subject};
 use std::fs;
 
-/// Kept for ever: each later version reads it.
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/history-v1.db");
+/// Kept for ever: each later version reads them.
+const GOLDEN: [&str; 2] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/history-v1.db"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/history-v2.db"),
+];
 
-/// The story in the golden database.
+/// The story in the golden databases; the first of them has no machine that others watch.
 fn tell(teller: &mut Teller) {
     let at = |time: &str| format!("2025-06-01T{time}Z").parse::<Timestamp>().unwrap();
     let camera = || Subject::service("camera");
@@ -22,6 +25,7 @@ fn tell(teller: &mut Teller) {
         Entry::Maintenance { subject: camera(), window: Window { from: at("12:50:00"), to: at("12:55:00") } },
         Entry::Numbers { subject: camera(), metric: "latency_ms".into(), bin: Bin::of(at("12:00:00"), 1.5) },
         Entry::Forgotten { subject: Subject::service("core@2"), at: at("12:25:00") },
+        Entry::Machine(machine("phobos", Presence::Offline, at("12:20:00"))),
         Entry::Seen(at("13:00:00")),
     ]);
 }
@@ -48,20 +52,37 @@ fn is_told(teller: &mut Teller) {
 }
 
 #[test]
-fn the_first_version_is_read_and_goes_on() {
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    if !Path::new(GOLDEN).exists() {
+fn each_former_version_is_read_and_goes_on() {
+    if !Path::new(GOLDEN[1]).exists() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         tell(&mut teller(dir.path()));
-        fs::copy(database(dir.path()), GOLDEN).unwrap();
+        fs::copy(database(dir.path()), GOLDEN[1]).unwrap();
         panic!("the golden database was not there, and was made: it is never to change");
     }
-    fs::copy(GOLDEN, database(dir.path())).unwrap();
-    let reader = Sqlite::to_read(database(dir.path()));
-    is_told(&mut Teller::new(Box::new(reader), Record::Changes));
-    let mut teller = returned(dir.path());
-    is_told(&mut teller);
-    teller.tells([changed(3, "camera", Error, Healthy, "14:00:00")]);
-    assert_eq!((teller.runs("camera").len(), teller.store.remark()), (3, None));
+    for golden in GOLDEN {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        fs::copy(golden, database(dir.path())).unwrap();
+        let reader = Sqlite::to_read(database(dir.path()));
+        is_told(&mut Teller::new(Box::new(reader), Record::Changes));
+        let mut teller = returned(dir.path());
+        is_told(&mut teller);
+        teller.tells([changed(3, "camera", Error, Healthy, "14:00:00")]);
+        assert_eq!((teller.runs("camera").len(), teller.store.remark()), (3, None));
+    }
+}
+
+#[test]
+fn machines_of_the_first_version_get_what_others_have() {
+    for (golden, names) in [(GOLDEN[0], &["deimos"][..]), (GOLDEN[1], &["deimos", "phobos"])] {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        fs::copy(golden, database(dir.path())).unwrap();
+        let mut teller = returned(dir.path());
+        teller.tells([]);
+        let machines = teller.store.machines().unwrap();
+        assert!(machines.iter().map(|it| &*it.0).eq(names.iter().copied()), "{machines:?}");
+        let hosts = teller.store.hosts().unwrap();
+        assert_eq!((hosts.len(), &*hosts[0].name), (1, "deimos"));
+    }
 }
 
 /// What a program two versions later may have made of it.
@@ -85,7 +106,7 @@ fn a_newer_one_is_read_and_never_written() {
         .store
         .write(&teller.portion(vec![changed(3, "camera", Error, Healthy, "14:00:00")]))
         .unwrap_err();
-    let told = "history.db was made by a newer healthcheck (schema 3, this one knows 1): nothing is written: update this program";
+    let told = "history.db was made by a newer healthcheck (schema 3, this one knows 2): nothing is written: update this program";
     assert!(error.to_string().ends_with(told) && !error.is_elsewhere(), "{error}");
     let slice = teller.store.stock().unwrap().slices.remove(0);
     assert!(teller.store.prune(&slice, 100).is_err());
