@@ -51,6 +51,9 @@ python3 -c 'import jsonschema' 2>/dev/null ||
 python3 -c 'import zmq; assert zmq.has("curve")' 2>/dev/null ||
     python3 -m pip install --quiet pyzmq 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-zmq
+python3 -c 'import yaml' 2>/dev/null ||
+    python3 -m pip install --quiet pyyaml 2>/dev/null ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-yaml
 # Only the library of the standard knows whether it would believe a webhook.
 python3 -c 'import standardwebhooks' 2>/dev/null || python3 -m pip install --quiet standardwebhooks
 # Another client of ntfy.

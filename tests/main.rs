@@ -1,6 +1,6 @@
 //! End-to-end tests that read as stories: real programs, real faults, nothing that only pretends. They need root,
-//! strace, a C compiler, dash, etcd and Python with `jsonschema`, `pyzmq`, `aiosmtpd`, `standardwebhooks` and `etcd3`; what
-//! is missing makes its test fail.
+//! strace, a C compiler, dash, etcd and Python with `jsonschema`, `pyzmq`, `aiosmtpd`, `pyyaml`, `standardwebhooks` and
+//! `etcd3`; what is missing makes its test fail.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,7 @@
 mod commands;
 mod edges;
 mod fleet;
+mod infra;
 mod monitor;
 mod outside;
 mod remembering;
