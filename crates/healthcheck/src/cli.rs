@@ -2,6 +2,7 @@
 
 use crate::commands::ack::Ack;
 use crate::commands::drill::Drill;
+use crate::commands::fleet::Fleet;
 use crate::commands::forget::Forget;
 use crate::commands::incidents::ListIncidents;
 use crate::commands::keeping::{OfHistory, OfUptime};
@@ -115,6 +116,9 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Let the monitor drop what it knows of a service, which then is no longer expected to report
     Forget(Forget),
+    /// Show all machines that share an etcd, the bad ones first
+    #[command(args_conflicts_with_subcommands = true)]
+    Fleet(Fleet),
     /// Prove each channel with a notice of nothing, and tell how long it took
     Drill(Drill),
     /// Take back the message that tells if this machine is never heard of again

@@ -5,6 +5,7 @@ mod child;
 pub(crate) mod config;
 pub(crate) mod drill;
 pub(crate) mod etcd_access;
+pub(crate) mod fleet;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod incidents;

@@ -112,9 +112,7 @@ pub(crate) struct Seen {
 pub(crate) struct Fleet {
     orders: mpsc::UnboundedSender<Order>,
     standing: watch::Sender<Standing>,
-    #[expect(dead_code, reason = "who shows all machines is about to come")]
     mirror: Shared,
-    #[expect(dead_code, reason = "who shows all machines is about to come")]
     teller: Arc<Mutex<Option<String>>>,
     setup: Setup,
 }
@@ -150,6 +148,16 @@ impl Fleet {
     /// Whether what is told of other machines is told by one of several.
     pub(crate) const fn is_one_of_several(&self) -> bool {
         self.setup.watch.is_some() && self.setup.may_tell
+    }
+
+    /// What all machines say, where they are watched.
+    pub(crate) fn mirror(&self) -> Option<MutexGuard<'_, Mirror>> {
+        self.setup.watch.as_ref().map(|_| locked(&self.mirror))
+    }
+
+    /// The watcher that tells people, as far as it is known.
+    pub(crate) fn teller(&self) -> Option<String> {
+        locked(&self.teller).clone()
     }
 
     /// How it stands with this machine; nothing happens where that is as it was.

@@ -137,6 +137,7 @@ fn ask(command: &Command, cli: &Cli, env: &Environment, config: &Config) -> anyh
         Command::Silences => commands::silences::list(monitor, &config.state_dir, env, format)?,
         Command::Unsilence(unsilence) => unsilence.end(monitor, env, format)?,
         Command::Forget(forget) => forget.forget(monitor, &config.state_dir, &meant.dirs)?,
+        Command::Fleet(fleet) => return fleet.run(monitor, config, env, format, cli.exit_code),
         Command::Drill(drill) if !drill.drill(monitor, config, env, format)? => {
             return Ok(UNKNOWN);
         }

@@ -2,6 +2,7 @@
 
 mod availability;
 pub(crate) mod checkmk;
+pub(crate) mod fleet;
 mod gauges;
 mod headline;
 pub(crate) mod health_json;

@@ -1,5 +1,6 @@
 //! `healthcheck retire`: this machine says goodbye for good.
 
+use super::fleet;
 use super::running_monitor::RunningMonitor;
 use super::show::confirm;
 use super::telling;
@@ -25,17 +26,22 @@ impl Retire {
         env: &Environment,
         format: Option<Format>,
     ) -> anyhow::Result<()> {
-        let retired = match monitor {
-            Some(monitor) => through(monitor)?,
+        let (retired, is_told) = match monitor {
+            // It says goodbye to the other machines itself: the lease is its own.
+            Some(monitor) => (through(monitor)?, config.fleet.etcd.is_some()),
             // The message of a monitor that runs no more.
-            None => telling::switch(config, env, String::new()).retire().map_err(not_retired)?,
+            None => {
+                let retired = telling::switch(config, env, String::new()).retire().map_err(not_retired)?;
+                (retired, fleet::retire(config).map_err(still_missed)?)
+            }
         };
         let message = match retired {
             Retired::TakenBack => "taken back",
             Retired::NoneWaited => "none waited",
         };
         let words = format!("nobody misses this machine any more, the dead-man's message: {message}");
-        confirm("it", format, env, &words, &json!({ "retired": true, "message": message }))
+        let document = json!({ "retired": true, "message": message, "other_machines_told": is_told });
+        confirm("it", format, env, &words, &document)
     }
 }
 
@@ -46,6 +52,10 @@ fn through(monitor: &RunningMonitor) -> anyhow::Result<Retired> {
         Ok(other) => Err(not_retired(other.problem())),
         Err(error) => Err(anyhow!("the monitor (pid {pid}) gives no answer: {error}")),
     }
+}
+
+fn still_missed(problem: anyhow::Error) -> anyhow::Error {
+    problem.context("the dead-man's message is taken back, but other machines may still miss this one")
 }
 
 fn not_retired(problem: impl Display) -> anyhow::Error {

@@ -161,7 +161,7 @@ async fn ask_systemd(
     (Some(Ok(manager)), found, problem)
 }
 
-fn now() -> Now {
+pub(super) fn now() -> Now {
     Now {
         wall: Timestamp::now(),
         boottime: clock::boottime(),
@@ -176,8 +176,8 @@ pub(crate) fn policy(config: &Config, once: bool) -> Policy {
         services: config.services.iter().map(|(name, settings)| (name.clone(), service(settings))).collect(),
         stopped_after: config.alerts.stopped_after,
         unknown_after: config.alerts.unknown_after,
-        grace: config.alerts.grace,
         host_offline_after: config.fleet.offline_after,
+        grace: config.alerts.grace,
         once,
         limits: looks::limits(config),
         retries: looks::retries(config),
@@ -281,7 +281,7 @@ pub(crate) fn show(
     Ok(exit_code(picture.overall_status(), codes))
 }
 
-fn exit_code(status: Status, codes: ExitCodes) -> u8 {
+pub(super) fn exit_code(status: Status, codes: ExitCodes) -> u8 {
     match (codes, status) {
         (_, Status::Healthy) | (ExitCodes::Simple, Status::Warning) => 0,
         (ExitCodes::Simple, _) | (ExitCodes::Nagios, Status::Warning) => 1,

@@ -3,12 +3,16 @@
 use super::Monitor;
 use super::control::{Answer, Asked, Question};
 use super::dead_man::Retired;
+use crate::commands::fleet::{Seen, fleet_picture};
 use crate::commands::snapshot::remarks_of;
 use crate::commands::telling::switch;
+use crate::fleet::keys;
+use crate::render::fleet::FleetPicture;
 use crate::render::why::{self, Chain, Past};
 use crate::render::{Mode, Picture, Source};
 use crate::sources::{machine, threads};
 use healthcheck_core::{Snapshot, Subject, Transition};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -19,6 +23,7 @@ impl Monitor {
     pub(super) fn answer(&mut self, asked: Asked) {
         let answer = match asked.question {
             Question::Snapshot => Answer::Snapshot(Box::new(self.picture())),
+            Question::Fleet => self.machines(),
             Question::Why { service } => self.why(&service),
             Question::Incidents => self.incidents(),
             Question::Silences => self.silences(),
@@ -93,6 +98,23 @@ impl Monitor {
             limits: policy.limits.clone(),
             remarks: remarks_of(self.desk.remarks(), &self.settings.dirs, nothing_found),
         }
+    }
+
+    fn machines(&self) -> Answer {
+        let watched = self.fleet_picture();
+        watched.map_or_else(
+            || Answer::refused("it does not watch other machines"),
+            |picture| Answer::Fleet(Box::new(picture)),
+        )
+    }
+
+    /// All machines at this instant, where this monitor watches them.
+    fn fleet_picture(&self) -> Option<FleetPicture> {
+        let (fleet, etcd) = (self.membership.fleet()?, self.settings.config.fleet.etcd.as_ref()?);
+        let host = keys::name(&machine::host_name());
+        let remarks = self.membership.remarks();
+        let seen = Seen { at: Timestamp::now(), host, etcd, teller: fleet.teller(), remarks };
+        Some(fleet_picture(&*fleet.mirror()?, &self.state, seen))
     }
 
     fn why(&self, name: &str) -> Answer {

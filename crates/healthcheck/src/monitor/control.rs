@@ -13,6 +13,7 @@ pub(crate) use door::serve;
 use super::dead_man::Retired;
 use super::drill::DrillReport;
 use crate::render::Picture;
+use crate::render::fleet::FleetPicture;
 use crate::render::why::Chain;
 use healthcheck_core::alerts::{Incident, Silence};
 use rustix::fd::OwnedFd;
@@ -39,6 +40,8 @@ const OPEN_TO_ALL: Mode = Mode::from_raw_mode(0o666);
 pub(crate) enum Question {
     /// Everything, at this instant.
     Snapshot,
+    /// All machines that it watches.
+    Fleet,
     /// How it came to the verdict on one.
     Why { service: String },
     /// To drop what it knows of one.
@@ -70,6 +73,7 @@ pub(crate) enum Question {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Snapshot(Box<Picture>),
+    Fleet(Box<FleetPicture>),
     Why(Box<Chain>),
     Drill(Box<DrillReport>),
     /// Those that are open, then the last that are over, the newest first.
@@ -109,7 +113,7 @@ impl Question {
     pub(crate) const fn changes(&self) -> bool {
         match self {
             Self::Snapshot | Self::Why { .. } | Self::Drilled | Self::Incidents | Self::Silences => false,
-            Self::Remember => false,
+            Self::Remember | Self::Fleet => false,
             Self::Forget { .. } | Self::Reload | Self::Drill | Self::Retire => true,
             Self::Acknowledge { .. } | Self::Silence { .. } | Self::Unsilence { .. } => true,
         }

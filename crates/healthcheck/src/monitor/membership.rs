@@ -6,8 +6,9 @@ use crate::commands::etcd_access::access;
 use crate::config::EtcdSettings;
 use crate::fleet::keys::{HostValue, ServiceValue, Told, Tombstone, Word};
 use crate::fleet::{Fleet, Known, News, Part, Seen, Setup, Standing};
+use crate::render::Remark;
 use crate::sources::machine;
-use health_reporter::clock;
+use health_reporter::{Status, clock};
 use healthcheck_core::alerts::Notice;
 use healthcheck_core::history::Window;
 use healthcheck_core::{Facts, HostFacts, Kind, Observation, ProbeError, Subject};
@@ -70,6 +71,19 @@ impl Membership {
             let soon = boottime.max(self.published_boottime + TOGETHER);
             self.publish_at = Some(self.publish_at.map_or(soon, |at| at.min(soon)));
         }
+    }
+
+    /// What is wrong with it, for whoever looks at all machines.
+    pub(super) fn remarks(&self) -> Vec<Remark> {
+        let about = [("lease", &self.publishing_problem), ("watch", &self.watching_problem)];
+        let said = about.into_iter().filter_map(|(about, problem)| Some((about, problem.clone()?)));
+        let remark = |(about, message): (&'static str, String)| Remark {
+            about: about.into(),
+            status: Status::Unknown,
+            message,
+            counts: false,
+        };
+        said.map(remark).collect()
     }
 
     /// What is wrong with it.

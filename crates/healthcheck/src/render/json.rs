@@ -1,6 +1,7 @@
 //! The snapshot as JSON, version 1: a contract with whoever reads it.
 
 mod chain;
+mod fleet;
 mod incidents;
 mod looks;
 mod machine;
@@ -8,6 +9,7 @@ mod past;
 mod replay;
 
 use super::Picture;
+use super::fleet::FleetPicture;
 use super::history::{Changes, Timeline};
 use super::incidents::Incidents;
 use super::issues::issues;
@@ -51,6 +53,11 @@ pub(crate) fn write_replay(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     write_object(&replay::Document::of(comparison, lists_all), for_people, out)
+}
+
+/// Writes in the same way how it stands with all machines.
+pub(crate) fn write_fleet(picture: &FleetPicture, for_people: bool, out: &mut dyn Write) -> io::Result<()> {
+    write_object(&fleet::Document::of(picture), for_people, out)
 }
 
 /// Writes in the same way what is muted.
@@ -414,9 +421,14 @@ impl<'a> Issue<'a> {
 /// The schema of the snapshot, as it is kept in `docs/`.
 #[cfg(test)]
 pub(crate) fn schema() -> serde_json::Value {
+    schema_of::<Document<'_>>()
+}
+
+#[cfg(test)]
+fn schema_of<T: JsonSchema>() -> serde_json::Value {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.contract = schemars::generate::Contract::Serialize;
-    settings.into_generator().into_root_schema_for::<Document<'_>>().to_value()
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 #[cfg(test)]

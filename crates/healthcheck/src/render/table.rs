@@ -6,25 +6,26 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(super) use flow::Item;
+pub(super) use rows::Row;
+
 use super::text::{fit, pad, printable, width, wrapped};
-use super::{Picture, Source, headline};
-use flow::Item;
+use super::{Picture, Remark, Source, headline};
 use health_reporter::Status;
 use healthcheck_core::{SubjectView, wording};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rows::Row;
 use std::io::{self, Write};
 use std::time::Duration;
 
 /// Columns of a status: the longest word is `healthy` or `warning`.
-const STATUS_COLUMNS: usize = 7;
-const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 6..=24;
+pub(super) const STATUS_COLUMNS: usize = 7;
+pub(super) const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 6..=24;
 /// Narrower than this, what stands on the right is left out, or stands on a line of its own.
 const MIN_MESSAGE_COLUMNS: usize = 24;
 /// Lines that one message may take.
 const MAX_MESSAGE_LINES: usize = 6;
-const GAP: &str = "  ";
+pub(super) const GAP: &str = "  ";
 
 /// The surface that is written on.
 #[derive(Debug, Clone, Copy)]
@@ -38,21 +39,20 @@ pub(crate) fn write(picture: &Picture, surface: Surface, out: &mut dyn Write) ->
     let mut table = Table { surface, out };
     table.head(picture)?;
     table.attention(picture)?;
-    table.remarks(picture)?;
+    table.remarks(&picture.remarks)?;
     table.flow("", GAP.len(), &well(picture))?;
     table.flow("resources", GAP.len(), &machine::numbers(picture))?;
     table.flow("zmq", GAP.len() + 1, &machine::endpoints(picture))
 }
 
-struct Table<'a> {
-    surface: Surface,
-    out: &'a mut dyn Write,
+pub(super) struct Table<'a> {
+    pub(super) surface: Surface,
+    pub(super) out: &'a mut dyn Write,
 }
 
 impl Table<'_> {
     /// What was looked at, and on the right or below it how the whole is.
     fn head(&mut self, picture: &Picture) -> io::Result<()> {
-        let columns = self.surface.columns;
         let mut left = format!("healthcheck  {}", printable(&picture.host));
         if picture.source == Source::History {
             let local = picture.snapshot.timestamp.to_zoned(TimeZone::system());
@@ -61,19 +61,24 @@ impl Table<'_> {
         for part in picture.project.as_deref().into_iter().chain([picture.mode.as_str()]) {
             left = format!("{left} · {}", printable(part));
         }
-        let right = headline::on_all(picture);
-        let room = columns.saturating_sub(width(&right) + GAP.len());
-        if room < width(&left).min(MIN_MESSAGE_COLUMNS) {
-            writeln!(self.out, "{}", fit(&left, columns))?;
-            return self.lines(picture.overall_status(), &right, "");
-        }
-        let left = fit(&left, room);
-        let gap = columns.saturating_sub(width(&left) + width(&right));
-        writeln!(self.out, "{left}{}{}", " ".repeat(gap), self.coloured(picture.overall_status(), &right))
+        self.opening(&left, &headline::on_all(picture), picture.overall_status())
     }
 
-    fn remarks(&mut self, picture: &Picture) -> io::Result<()> {
-        picture.remarks.iter().try_for_each(|remark| {
+    /// The first line, or two of them where it is narrow.
+    pub(super) fn opening(&mut self, left: &str, right: &str, status: Status) -> io::Result<()> {
+        let columns = self.surface.columns;
+        let room = columns.saturating_sub(width(right) + GAP.len());
+        if room < width(left).min(MIN_MESSAGE_COLUMNS) {
+            writeln!(self.out, "{}", fit(left, columns))?;
+            return self.lines(status, right, "");
+        }
+        let left = fit(left, room);
+        let gap = columns.saturating_sub(width(&left) + width(right));
+        writeln!(self.out, "{left}{}{}", " ".repeat(gap), self.coloured(status, right))
+    }
+
+    pub(super) fn remarks(&mut self, remarks: &[Remark]) -> io::Result<()> {
+        remarks.iter().try_for_each(|remark| {
             let (symbol, word) = (symbol(remark.status), remark.status.as_str());
             let line =
                 format!("{symbol} {}  {word}  {}", printable(&remark.about), printable(&remark.message));
@@ -100,7 +105,7 @@ impl Table<'_> {
     }
 
     /// On one line with what it was doing, or on as many as the message needs.
-    fn row(&mut self, row: &Row, name_columns: usize) -> io::Result<()> {
+    pub(super) fn row(&mut self, row: &Row, name_columns: usize) -> io::Result<()> {
         let name = pad(&fit(&row.name, name_columns), name_columns);
         let label = format!("{} {name}{GAP}{:STATUS_COLUMNS$}", symbol(row.status), row.status);
         let indent = width(&label) + GAP.len();
@@ -125,7 +130,7 @@ impl Table<'_> {
         lines.join(&format!("\n{}", " ".repeat(indent)))
     }
 
-    fn coloured(&self, status: Status, text: &str) -> String {
+    pub(super) fn coloured(&self, status: Status, text: &str) -> String {
         if self.surface.colour { format!("{}{text}\u{1b}[0m", colour(status)) } else { text.to_owned() }
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with an etcd, or with what it was asked for.
 
+use health_reporter::mask_credentials;
 use std::fmt;
 
 /// Codes of gRPC, as the gateway gives them.
@@ -27,6 +28,7 @@ enum Kind {
 
 impl EtcdError {
     pub(in crate::fleet) fn unreachable(endpoint: &str, why: impl fmt::Display) -> Self {
+        let endpoint = mask_credentials(endpoint);
         let problem = health_reporter::bounded(&format!("etcd at {endpoint}: {why}"), SHOWN_BYTES);
         Self { problem, kind: Kind::Unreachable }
     }
@@ -45,7 +47,10 @@ impl EtcdError {
         if is_lost {
             return Self::unreachable(endpoint, message);
         }
-        let problem = health_reporter::bounded(&format!("etcd at {endpoint}: {message}"), SHOWN_BYTES);
+        let problem = health_reporter::bounded(
+            &format!("etcd at {}: {message}", mask_credentials(endpoint)),
+            SHOWN_BYTES,
+        );
         Self { problem, kind: Kind::Refused(code) }
     }
 

@@ -11,24 +11,24 @@ const LABEL_COLUMNS: usize = 14;
 const MAX_LINES: usize = 3;
 
 /// Something short, in the colour of its status if it has one.
-pub(super) struct Item {
+pub(in crate::render) struct Item {
     pub(super) status: Option<Status>,
     pub(super) text: String,
 }
 
 impl Item {
-    pub(super) const fn of(status: Status, text: String) -> Self {
+    pub(in crate::render) const fn of(status: Status, text: String) -> Self {
         Self { status: Some(status), text }
     }
 
-    pub(super) const fn plain(text: String) -> Self {
+    pub(in crate::render) const fn plain(text: String) -> Self {
         Self { status: None, text }
     }
 }
 
 impl Table<'_> {
     /// Writes the items beside a label, if there is one; nothing where there are no items.
-    pub(super) fn flow(&mut self, label: &str, gap: usize, items: &[Item]) -> io::Result<()> {
+    pub(in crate::render) fn flow(&mut self, label: &str, gap: usize, items: &[Item]) -> io::Result<()> {
         let indent = if label.is_empty() { 0 } else { LABEL_COLUMNS };
         let room = self.surface.columns.saturating_sub(indent);
         let (mut written, mut taken) = (pad(label, indent), 0);

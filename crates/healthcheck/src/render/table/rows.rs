@@ -10,12 +10,12 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 /// One row, all of it printable.
-pub(super) struct Row {
-    pub(super) status: Status,
-    pub(super) name: String,
-    pub(super) message: String,
+pub(in crate::render) struct Row {
+    pub(in crate::render) status: Status,
+    pub(in crate::render) name: String,
+    pub(in crate::render) message: String,
     /// What stands on the right.
-    pub(super) aside: String,
+    pub(in crate::render) aside: String,
 }
 
 /// Services, probes and numbers of the machine that are not healthy, the worst first.
