@@ -62,7 +62,8 @@ impl Monitor {
     }
 
     /// The answer comes from the thread that speaks with the server.
-    fn retire(&self, reply: oneshot::Sender<String>) {
+    fn retire(&mut self, reply: oneshot::Sender<String>) {
+        self.leave_for_good();
         if !self.dead_man.is_there() {
             let _ = reply.send(self.retire_without_thread().line());
             return;

@@ -160,6 +160,14 @@ impl Monitor {
         }
     }
 
+    /// Nobody is to miss this machine from now on, until its monitor begins anew.
+    pub(super) fn leave_for_good(&mut self) {
+        if let Some(fleet) = self.membership.fleet.take() {
+            fleet.leave(Tombstone { retired: true, expected_back: None, ..self.tombstone("retired") });
+            self.recall_all();
+        }
+    }
+
     fn tombstone(&self, reason: &str) -> Tombstone {
         let at = Timestamp::now();
         Tombstone { at, reason: reason.to_owned(), expected_back: self.expected_back(at), retired: false }

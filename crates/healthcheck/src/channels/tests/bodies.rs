@@ -3,6 +3,7 @@
 use super::*;
 use crate::channels::plain_text::{clean, line};
 use crate::channels::specimen;
+use healthcheck_core::alerts::Machine;
 use serde_json::{Value, json};
 use server::Received;
 use std::process::{Command, Stdio};
@@ -178,6 +179,49 @@ fn f26_each_machine_of_a_notice_is_told_and_none_twice() {
     assert!(matches!(webhook.send(&told), Outcome::Failed { .. }));
     let again: Vec<_> = server.received().iter().map(|post| post.json()["machine"]["name"].clone()).collect();
     assert_eq!(again, ["deimos"]);
+}
+
+fn phobos(status: Status) -> Item {
+    let machine = Machine {
+        hostname: "phobos.lan".to_owned(),
+        description: "rack 2 \u{202e}<b>".to_owned(),
+        last_seen: Some("2026-11-01T03:11:29Z".parse().unwrap()),
+        services: vec!["camera".to_owned()],
+    };
+    Item { machine: Some(machine), ..item(Kind::Host, "phobos", status) }
+}
+
+#[test]
+fn what_a_machine_says_of_itself_is_told_with_it() {
+    let told = Notice { items: vec![phobos(Status::Error)], ..notice() };
+    let body = hook(Body::Machine, &told).remove(0).json();
+    let machine = json!({"id": "phobos", "name": "phobos", "hostname": "phobos.lan",
+        "description": "rack 2 <b>", "status": "offline", "last_seen": "2026-11-01T03:11:29Z"});
+    assert_eq!(body, json!({"event": "machine.offline", "machine": machine}));
+    let mut back = phobos(Status::Healthy);
+    back.machine.as_mut().unwrap().hostname.clear();
+    let body = hook(Body::Machine, &Notice { items: vec![back], ..notice() }).remove(0).json();
+    assert_eq!((&body["event"], &body["machine"]["hostname"]), (&json!("machine.online"), &json!("phobos")));
+    assert_eq!(body["machine"]["last_seen"], "2026-11-01T03:12:02Z", "it is there now");
+}
+
+#[test]
+fn a_machine_is_one_alert_whichever_watcher_tells_of_it() {
+    let by = |host: &str, status| {
+        let told = Notice { host: host.to_owned(), items: vec![phobos(status)], ..notice() };
+        hook(Body::Alertmanager, &told).remove(0).json()
+    };
+    let (one, other) = (by("deimos", Status::Error), by("ceres", Status::Healthy));
+    let (alert, resolved) = (&one["alerts"][0], &other["alerts"][0]);
+    assert_eq!(alert["fingerprint"], resolved["fingerprint"]);
+    assert_eq!((&one["groupLabels"], &alert["labels"]["host"]), (&json!({"kind": "host"}), &json!("phobos")));
+    assert_eq!(
+        alert["annotations"],
+        json!({"summary": "deimos: host phobos is offline", "description": "crashed (signal 9)",
+            "cause": "crashed", "watcher": "deimos", "hostname": "phobos.lan", "machine": "rack 2 <b>",
+            "last_seen": "2026-11-01T03:11:29Z"})
+    );
+    assert_eq!(resolved["annotations"]["summary"], "ceres: host phobos is back");
 }
 
 #[test]

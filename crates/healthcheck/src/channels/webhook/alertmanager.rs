@@ -22,12 +22,19 @@ pub(super) fn body(notice: &Notice) -> Value {
         "truncatedAlerts": 0,
         "status": word(is_firing),
         "receiver": notice.channel,
-        "groupLabels": {"host": notice.host},
+        "groupLabels": group(notice),
         "commonLabels": common(&alerts, "labels"),
         "commonAnnotations": common(&alerts, "annotations"),
         "externalURL": "",
         "alerts": alerts,
     })
+}
+
+/// Machines are of no one machine, whichever tells of them.
+fn group(notice: &Notice) -> Value {
+    let is_of_machines =
+        !notice.items.is_empty() && notice.items.iter().all(|item| item.subject.kind == Kind::Host);
+    if is_of_machines { json!({"kind": "host"}) } else { json!({"host": notice.host}) }
 }
 
 const fn word(is_firing: bool) -> &'static str {
@@ -36,10 +43,12 @@ const fn word(is_firing: bool) -> &'static str {
 
 fn alert(notice: &Notice, item: &Item) -> Value {
     let (kind, name) = (item.subject.kind, &*item.subject.name);
+    // A machine is the same alert whichever watcher tells of it.
+    let host = if kind == Kind::Host { name } else { &notice.host };
     let is_firing = item.until.is_none() && item.status != Status::Healthy;
     let mut labels = json!({
         "alertname": alert_name(kind),
-        "host": notice.host,
+        "host": host,
         "kind": kind.as_str(),
         "name": name,
         "severity": severity(if is_firing { item.status } else { item.was }),
@@ -51,16 +60,35 @@ fn alert(notice: &Notice, item: &Item) -> Value {
     json!({
         "status": word(is_firing),
         "labels": labels,
-        "annotations": {
-            "summary": format!("{}: {name} is {}", notice.host, item.status),
-            "description": item.message,
-            "cause": item.cause.as_str(),
-        },
+        "annotations": annotations(notice, item),
         "startsAt": item.since,
         "endsAt": end,
         "generatorURL": "",
-        "fingerprint": fingerprint(&[&notice.host, kind.as_str(), name]),
+        "fingerprint": fingerprint(&[host, kind.as_str(), name]),
     })
+}
+
+/// What may change while it is the same alert.
+fn annotations(notice: &Notice, item: &Item) -> Value {
+    let name = &*item.subject.name;
+    let is = match (item.subject.kind, item.status) {
+        (Kind::Host, Status::Error | Status::Fatal) => format!("host {name} is offline"),
+        (Kind::Host, Status::Healthy) => format!("host {name} is back"),
+        (Kind::Host, status) => format!("host {name} is {status}"),
+        (_, status) => format!("{name} is {status}"),
+    };
+    let mut said = json!({
+        "summary": format!("{}: {is}", notice.host),
+        "description": item.message,
+        "cause": item.cause.as_str(),
+    });
+    if let Some(machine) = &item.machine {
+        said["watcher"] = json!(notice.host);
+        said["hostname"] = json!(machine.hostname);
+        said["machine"] = json!(machine.description);
+        said["last_seen"] = json!(machine.last_seen.map(|at| at.to_string()).unwrap_or_default());
+    }
+    said
 }
 
 /// A drill is of nobody but the machine.

@@ -41,7 +41,7 @@ fn healthcheck(notice: &Notice) -> Value {
 fn machines(notice: &Notice) -> Vec<Post> {
     // What is posted proves the channel: nothing posted would be accepted as well.
     if notice.reason == NoticeReason::Drill {
-        let body = machine_is(&notice.host, "online", "drill", notice.at);
+        let body = machine_is(&notice.host, &notice.host, "online", "drill", notice.at);
         return vec![Post { id: notice.id.clone(), body }];
     }
     let machines = notice.items.iter().enumerate().filter(|(_, item)| item.subject.kind == Kind::Host);
@@ -60,17 +60,24 @@ fn machine(notice: &Notice, item: &Item) -> Option<Value> {
         Status::Warning | Status::Unknown => return None,
     };
     let word = if is_offline { "offline" } else { "online" };
-    let last_seen = if is_offline { item.since } else { notice.at };
-    Some(machine_is(&item.subject.name, word, &item.message, last_seen))
+    let name = &*item.subject.name;
+    let machine = item.machine.as_ref();
+    let hostname = machine.map(|it| &*it.hostname).filter(|hostname| !hostname.is_empty()).unwrap_or(name);
+    // Of whoever says nothing of itself, what is the matter is all that there is to say.
+    let description = machine.map_or(&*item.message, |it| &*it.description);
+    let last_seen = machine.and_then(|it| it.last_seen).unwrap_or(item.since);
+    let last_seen = if is_offline { last_seen } else { notice.at };
+    Some(machine_is(name, hostname, word, description, last_seen))
 }
 
-fn machine_is(name: &str, word: &str, description: &str, last_seen: Timestamp) -> Value {
+/// The id of a machine is its name, for ever.
+fn machine_is(name: &str, hostname: &str, word: &str, description: &str, last_seen: Timestamp) -> Value {
     json!({
         "event": format!("machine.{word}"),
         "machine": {
             "id": name,
             "name": name,
-            "hostname": name,
+            "hostname": hostname,
             "description": description,
             "status": word,
             "last_seen": last_seen,
