@@ -6,12 +6,13 @@ use crate::commands::etcd_access::access;
 use crate::config::EtcdSettings;
 use crate::fleet::keys::{HostValue, ServiceValue, Told, Tombstone, Word};
 use crate::fleet::{Fleet, Known, News, Part, Seen, Setup, Standing};
+use crate::history::{MachineState, Presence};
 use crate::render::Remark;
 use crate::sources::machine;
 use health_reporter::{Status, clock};
 use healthcheck_core::alerts::Notice;
 use healthcheck_core::history::Window;
-use healthcheck_core::{Facts, HostFacts, Kind, Observation, ProbeError, Subject};
+use healthcheck_core::{Facts, HostAbout, HostFacts, HostSight, Kind, Observation, ProbeError, Subject};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -263,8 +264,27 @@ impl Monitor {
                 continue;
             };
             let outcome = Ok(Facts::Host(Box::new(HostFacts { sight, about })));
-            self.observe(Observation { subject, outcome, took: Duration::ZERO });
+            self.observe(Observation { subject: subject.clone(), outcome, took: Duration::ZERO });
+            self.remember_machine(&subject);
         }
+    }
+
+    /// How a machine stands is kept in the history as well; of this one its own monitor says that.
+    fn remember_machine(&mut self, subject: &Subject) {
+        let Some(HostFacts { sight, about }) = self.state.host(subject) else { return };
+        if *subject.name == *machine::host_name() {
+            return;
+        }
+        let is_bad = self.state.verdict(subject).is_some_and(|verdict| verdict.status.is_bad());
+        let (status, last_seen) = match sight {
+            HostSight::Alive => (Presence::Online, Timestamp::now()),
+            HostSight::Lost { last_seen, .. } if is_bad => (Presence::Offline, *last_seen),
+            HostSight::Lost { last_seen, .. } => (Presence::Unknown, *last_seen),
+            HostSight::Stopped(farewell) => (Presence::Stopped, farewell.at),
+        };
+        let HostAbout { hostname, description, .. } = about.clone().unwrap_or_default();
+        let name = subject.name.to_string();
+        self.gathering.note_machine(MachineState { name, hostname, description, status, last_seen });
     }
 
     /// Nobody looks at the other machines any more: that is no outage of theirs.
