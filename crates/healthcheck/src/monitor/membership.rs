@@ -241,7 +241,7 @@ impl Monitor {
             News::Teller(tells) => self.alerts.tell_hosts(tells, Timestamp::now()),
             News::Told(told) => self.hear(told),
             News::Confirmed { channel, notice, may_send } => {
-                self.send_confirmed(&(channel, notice), may_send)
+                self.send_confirmed(&(channel, notice), may_send);
             }
             News::Health { part: Part::Publishing, problem } => {
                 self.membership.publishing_problem = problem;
