@@ -132,7 +132,9 @@ fn without_an_etcd_it_is_said_which_and_why() {
     let dir = TempDir::new().unwrap();
     let away = look(&config(dir.path(), "http://user:canary@127.0.0.1:1"), "deimos").unwrap_err().to_string();
     assert!(away.contains("127.0.0.1:1") && away.contains("refused") && !away.contains("canary"), "{away}");
-    let none = crate::config::load(&Surroundings::of_this_process(Some(Path::new("/dev/null")), &|_| None));
-    let cure = settings(&none.unwrap()).unwrap_err().to_string();
+    let file = dir.path().join("empty.toml");
+    std::fs::write(&file, "").unwrap();
+    let none = crate::config::load(&Surroundings::of_this_process(Some(&file), &|_| None)).unwrap();
+    let cure = settings(&none).unwrap_err().to_string();
     assert!(cure.contains("write [fleet.etcd]"), "{cure}");
 }
