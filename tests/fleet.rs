@@ -1,3 +1,4 @@
 //! Many machines: what etcd has of them, and what others make of it.
 
 mod publish;
+mod show;

@@ -62,6 +62,9 @@ impl Fleet {
     ) -> anyhow::Result<u8> {
         match &self.command {
             None => {
+                if !matches!(format, None | Some(Format::Table | Format::Json)) {
+                    bail!("the fleet is shown with --format table or json only");
+                }
                 let picture = seen(monitor, config)?;
                 shown(&picture, format, env)?;
                 Ok(exit_code(picture.overall_status(), codes))
