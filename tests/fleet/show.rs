@@ -38,8 +38,8 @@ impl Watcher {
     }
 
     #[track_caller]
-    fn fleet(&self, more: &[&str]) -> (i32, Value) {
-        let outcome = self.machine.run(&[&["fleet", "--format", "json"], more].concat());
+    fn fleet(&self, before: &[&str]) -> (i32, Value) {
+        let outcome = self.machine.run(&[before, &["fleet", "--format", "json"]].concat());
         let fleet = serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error}: {outcome:?}"));
         (outcome.code, fleet)
     }
