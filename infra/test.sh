@@ -27,8 +27,6 @@ need ip iproute2
 need etcd etcd-server
 need etcdctl etcd-client
 need nft nftables
-need etcd etcd-server
-need etcdctl etcd-client
 # What is installed here is started by the tests, not by the machine.
 keep_stopped() {
     policy=/usr/sbin/policy-rc.d
@@ -62,8 +60,6 @@ python3 -c 'import aiosmtpd' 2>/dev/null ||
     python3 -m pip install --quiet aiosmtpd 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-aiosmtpd
 
-# The client that reads heartbeats elsewhere; what it is made of knows no newer protobuf.
-python3 -c 'import etcd3' 2>/dev/null || python3 -m pip install --quiet etcd3 'protobuf<3.21'
 # Another client of etcd, which only knows an old protobuf.
 python3 -c 'import etcd3' 2>/dev/null ||
     python3 -m pip install --quiet etcd3 'protobuf<3.21' 2>/dev/null ||

@@ -52,6 +52,11 @@ impl Leased {
         Self { facts, seen_wall, seen_boottime, counts_from_awake: now.awake(), unseen, grace }
     }
 
+    /// When it was first seen like that.
+    pub(crate) const fn seen_wall(&self) -> Timestamp {
+        self.seen_wall
+    }
+
     /// How long it was watched since it was lost.
     fn counted(&self, now: &Now) -> Duration {
         now.awake().saturating_sub(self.counts_from_awake)

@@ -52,6 +52,13 @@ pub(crate) struct Setup {
     pub(crate) may_tell: bool,
 }
 
+impl Setup {
+    /// Whether other machines are watched, and told of by one of several.
+    pub(crate) const fn is_one_of_several(&self) -> bool {
+        self.watch.is_some() && self.may_tell
+    }
+}
+
 /// What is known of other machines from before.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
@@ -147,7 +154,15 @@ impl Fleet {
 
     /// Whether what is told of other machines is told by one of several.
     pub(crate) const fn is_one_of_several(&self) -> bool {
-        self.setup.watch.is_some() && self.setup.may_tell
+        self.setup.is_one_of_several()
+    }
+
+    /// Whether it would be begun in the same way, whatever is known by now.
+    pub(crate) fn is_set_up_as(&self, other: &Setup) -> bool {
+        let Setup { access, prefix, host, ttl, interval, watch, may_tell } = &self.setup;
+        (access, prefix, host, ttl) == (&other.access, &other.prefix, &other.host, &other.ttl)
+            && (interval, watch.is_some(), may_tell)
+                == (&other.interval, other.watch.is_some(), &other.may_tell)
     }
 
     /// What all machines say, where they are watched.

@@ -86,6 +86,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     let (store, state, alerts) = Store::open(&settings.config.state_dir)?;
     let ended = LocalSet::new().block_on(&runtime, async {
         let mut monitor = Monitor::begin(settings, env, store, (state, alerts))?;
+        monitor.await_teller();
         monitor.open_control(env);
         monitor.begin_history();
         monitor.note_own_machine(Presence::Online);
@@ -177,7 +178,6 @@ impl Inputs {
         outside: mpsc::Receiver<News>,
         taken: mpsc::Receiver<Taken>,
         delivered: mpsc::UnboundedReceiver<Delivered>,
-        fleet: mpsc::UnboundedReceiver<FleetNews>,
     ) -> anyhow::Result<Self> {
         let (asking, asked) = mpsc::channel(16);
         let (measured, numbers) = mpsc::channel(1);
@@ -191,7 +191,8 @@ impl Inputs {
             outside,
             taken,
             delivered,
-            fleet,
+            // It is another one when there is a fleet.
+            fleet: mpsc::unbounded_channel().1,
             numbers,
             measuring: measuring.ok(),
             asked,
@@ -225,8 +226,8 @@ impl Monitor {
         let (footprints, taken) = Footprints::new();
         let (mut posts, delivered) = Posts::new();
         posts.open(channels(&settings.config, env));
-        let (membership, fleet) = Membership::new(kept.0.last_look());
-        let inputs = Inputs::open(received, taken, delivered, fleet)?;
+        let membership = Membership::new(kept.0.last_look());
+        let inputs = Inputs::open(received, taken, delivered)?;
         let own = Own::reporting(&settings.dirs[0], own::watchdog());
         let desk = Desk::watching(&settings.dirs, settings.file(), Arc::clone(&inputs.bell));
         let runs =

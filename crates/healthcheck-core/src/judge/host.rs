@@ -83,7 +83,8 @@ fn offline(leased: &Leased, unseen: Duration) -> Finding {
 fn stopped(case: &Case<'_>, leased: &Leased, farewell: &Farewell) -> Finding {
     let (now, limit) = (case.now, case.policy.stopped_after);
     // Its clock may be ahead of ours.
-    let planned = farewell.expected_back.or_else(|| farewell.at.min(now.wall).checked_add(limit).ok());
+    let planned =
+        farewell.expected_back.or_else(|| farewell.at.min(leased.seen_wall()).checked_add(limit).ok());
     let due = planned.unwrap_or(Timestamp::MAX);
     let why = if farewell.reason.is_empty() { String::new() } else { format!(" ({})", farewell.reason) };
     let finding = if now.wall < due {

@@ -16,6 +16,7 @@ use crate::sources::machine;
 use anyhow::{Context, bail};
 use beat::Sights;
 use clap::Args;
+use health_reporter::mask_credentials;
 use leased::{Entry, Leased};
 use looker::{Looker, Subjects};
 use manifests::Manifests;
@@ -123,7 +124,8 @@ impl Publish {
         let pace = self.pace(config)?;
         let manifests = self.manifests()?;
         let access = self.etcd.access(config)?;
-        let endpoints = access.endpoints.join(", ");
+        let endpoints =
+            access.endpoints.iter().map(|url| mask_credentials(url)).collect::<Vec<_>>().join(", ");
         let subjects = Subjects { config: config.clone(), find, named: self.namespaces.clone(), manifests };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let looker = Looker::start(subjects).context("cannot start a thread to look at services")?;

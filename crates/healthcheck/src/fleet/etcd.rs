@@ -26,7 +26,7 @@ pub(crate) const MAX_OPERATIONS: usize = 100;
 const PAGE: usize = 1_000;
 
 /// Where etcd is, and as whom it is asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Access {
     /// URLs of the members: `http://host:port` or `https://…`.
     pub(crate) endpoints: Vec<String>,
@@ -152,7 +152,12 @@ impl Etcd {
     pub(crate) async fn keep_alive(&self, lease: Lease) -> Result<Option<Duration>, EtcdError> {
         let question = json!({ "ID": lease.0.to_string() });
         match self.ask::<Streamed<KeptAlive>>("lease/keepalive", &question).await {
-            Ok(kept) => Ok(kept.result.and_then(|kept| kept.left())),
+            Ok(Streamed { result: Some(kept), .. }) => Ok(kept.left()),
+            Ok(Streamed { error, .. }) => {
+                let refusal = error.unwrap_or_default();
+                let error = EtcdError::said(&self.endpoint(), refusal.code(), refusal.words());
+                if error.is_lease_gone() { Ok(None) } else { Err(error) }
+            }
             Err(error) if error.is_lease_gone() => Ok(None),
             Err(error) => Err(error),
         }
@@ -252,6 +257,14 @@ impl Txn {
     pub(crate) fn if_modified_at(mut self, key: &str, revision: i64) -> Self {
         self.compare.push(json!({
             "key": encoded(key.as_bytes()), "target": "MOD", "result": "EQUAL", "mod_revision": revision.to_string(),
+        }));
+        self
+    }
+
+    /// Only if the key is bound to this lease.
+    pub(crate) fn if_leased_by(mut self, key: &str, lease: Lease) -> Self {
+        self.compare.push(json!({
+            "key": encoded(key.as_bytes()), "target": "LEASE", "result": "EQUAL", "lease": lease.0.to_string(),
         }));
         self
     }

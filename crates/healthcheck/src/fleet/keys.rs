@@ -175,6 +175,14 @@ pub(crate) struct Tombstone {
     pub(crate) retired: bool,
 }
 
+impl Tombstone {
+    /// Of which only is known that it is there.
+    pub(super) fn unreadable() -> Self {
+        let reason = "its goodbye cannot be read".to_owned();
+        Self { at: Timestamp::now(), reason, expected_back: None, retired: false }
+    }
+}
+
 /// What each channel's server last accepted of machines that are not well, or may have: as who tells of them wrote it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

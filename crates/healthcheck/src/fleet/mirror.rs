@@ -132,7 +132,10 @@ impl Mirror {
                     machine.services.insert(service.clone(), value);
                 }
             }
-            Place::Stopped(_) => machine.tombstone = keys::read(value),
+            // A goodbye that cannot be read is one.
+            Place::Stopped(_) => {
+                machine.tombstone = Some(keys::read(value).unwrap_or_else(Tombstone::unreadable));
+            }
             Place::Watcher(_) | Place::Teller | Place::Told => {}
         }
     }

@@ -1,7 +1,7 @@
 //! This machine's lease and keys: put where something changed, and again whenever they were lost.
 
-use super::etcd::{Etcd, EtcdError, Lease, MAX_OPERATIONS, Patience, Txn};
-use super::keys::{HostValue, Keys, ServiceValue, Tombstone, written};
+use super::etcd::{Done, Etcd, EtcdError, Lease, MAX_OPERATIONS, Patience, Txn};
+use super::keys::{self, HostValue, Keys, ServiceValue, Tombstone, written};
 use super::pace::{Pace, up_to};
 use super::{Desk, News, Part};
 use jiff::Timestamp;
@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info};
 
+/// How often it is made sure that our keys are there.
+const CHECK: Duration = Duration::from_secs(60);
 /// Changes within this time are put together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
@@ -41,6 +43,9 @@ pub(super) struct Publisher {
     lease: watch::Sender<Option<Lease>>,
     /// What etcd has, while it has our lease.
     put: Standing,
+    /// A lease that was granted, whatever became of what was to be bound to it.
+    granted: Option<Lease>,
+    checked: Instant,
     pace: Pace,
     has_begun: bool,
 }
@@ -57,6 +62,8 @@ impl Publisher {
             desk: Rc::clone(desk),
             lease,
             put: Standing::default(),
+            granted: None,
+            checked: Instant::now(),
             pace: Pace::default(),
             has_begun: false,
         }
@@ -86,7 +93,10 @@ impl Publisher {
             self.lease.send_replace(None);
             match held {
                 // It ended in etcd, or with it: everybody finds that out at the same time.
-                Ok(()) => sleep(up_to(self.desk.setup.interval / 4)).await,
+                Ok(()) => {
+                    self.granted = None;
+                    sleep(up_to(self.desk.setup.interval / 4)).await;
+                }
                 Err(error) => {
                     self.trouble(Some(&error));
                     sleep(self.pace.pause()).await;
@@ -95,24 +105,66 @@ impl Publisher {
         }
     }
 
-    /// A new lease with all keys; whoever lives has not stopped.
+    /// A lease with all keys; whoever lives has not stopped.
     async fn begin(&mut self, wanted: &mut watch::Receiver<Standing>) -> Result<Lease, EtcdError> {
-        let lease = self.etcd.grant(self.desk.setup.ttl).await?;
+        let lease = self.lease().await?;
         let standing = wanted.borrow_and_update().clone();
         let host = &self.desk.setup.host;
-        let mut first = Txn::default().delete(&self.keys.stopped(host));
+        let tombstone = self.keys.stopped(host);
+        let since = self.etcd.get(&tombstone).await?.map_or(0, |tombstone| tombstone.mod_revision);
+        // What arrives late does not take away a goodbye that was said since.
+        let mut first = Txn::default().if_modified_at(&tombstone, since).delete(&tombstone);
         if !self.has_begun {
             // Of a run before, which may have had other services.
             first = first.delete_below(&self.keys.services(host));
         }
         let first = first.put(&self.keys.host(host), &self.host_value(&standing), Some(lease));
-        self.etcd.commit(first).await?;
+        if !self.etcd.commit(first).await?.has_succeeded {
+            return Err(EtcdError::unreachable(
+                &self.etcd.endpoint(),
+                "another monitor of this machine stops just now",
+            ));
+        }
+        self.checked = Instant::now();
         self.put = Standing { host: standing.host.clone(), services: BTreeMap::new() };
         self.put_changes(&standing, lease).await?;
         self.has_begun = true;
         self.trouble(None);
         self.lease.send_replace(Some(lease));
         Ok(lease)
+    }
+
+    /// The lease that was granted and is not used yet, or a new one.
+    async fn lease(&mut self) -> Result<Lease, EtcdError> {
+        if let Some(granted) = self.granted
+            && self.etcd.keep_alive(granted).await?.is_some()
+        {
+            return Ok(granted);
+        }
+        let lease = self.etcd.grant(self.desk.setup.ttl).await?;
+        self.granted = Some(lease);
+        Ok(lease)
+    }
+
+    /// Whether our key is still there, and ours: somebody may have deleted it, or an etcd was restored from a backup.
+    async fn check(&mut self, lease: Lease) -> Result<(), EtcdError> {
+        if self.checked.elapsed() < CHECK.max(self.desk.setup.interval) {
+            return Ok(());
+        }
+        let key = self.keys.host(&self.desk.setup.host);
+        let is_ours = Txn::default().if_leased_by(&key, lease).else_get(&key);
+        let Done { has_succeeded, found, .. } = self.etcd.commit(is_ours).await?;
+        self.checked = Instant::now();
+        if has_succeeded {
+            return Ok(());
+        }
+        let other = found.first().and_then(|entry| keys::read::<HostValue>(&entry.value));
+        if other.is_some_and(|other| other.boot_id != self.put.host.boot_id) {
+            let why = "another machine has the name of this one: names of machines must differ";
+            return Err(EtcdError::unreachable(&self.etcd.endpoint(), why));
+        }
+        self.put = Standing::default();
+        Ok(())
     }
 
     /// Renews the lease and keeps its keys true, until it is no more.
@@ -130,7 +182,10 @@ impl Publisher {
             let standing = wanted.borrow_and_update().clone();
             let done = match kept {
                 Ok(None) => return Ok(()),
-                Ok(Some(_)) => self.put_changes(&standing, lease).await,
+                Ok(Some(_)) => match self.check(lease).await {
+                    Ok(()) => self.put_changes(&standing, lease).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             is_troubled = done.is_err();
@@ -198,14 +253,23 @@ impl Publisher {
     /// Nobody sees the keys go without seeing why.
     async fn leave(&self, tombstone: &Tombstone) -> Result<(), EtcdError> {
         let host = &self.desk.setup.host;
-        let goodbye = Txn::default()
-            .put(&self.keys.stopped(host), &written(tombstone), None)
-            .delete(&self.keys.host(host))
-            .delete_below(&self.keys.services(host))
-            .delete(&self.keys.watcher(host));
-        self.etcd.commit(goodbye).await?;
-        let lease = *self.lease.borrow();
-        match lease {
+        let (key, stopped) = (self.keys.host(host), self.keys.stopped(host));
+        let tombstone = written(tombstone);
+        if let Some(lease) = self.granted {
+            let goodbye = Txn::default()
+                .if_leased_by(&key, lease)
+                .put(&stopped, &tombstone, None)
+                .delete(&key)
+                .delete_below(&self.keys.services(host))
+                .delete(&self.keys.watcher(host));
+            if self.etcd.commit(goodbye).await?.has_succeeded {
+                return self.etcd.revoke(lease).await;
+            }
+        }
+        // Not while another run of this machine lives.
+        let late = Txn::default().if_created_at(&key, 0).put(&stopped, &tombstone, None);
+        self.etcd.commit(late).await?;
+        match self.granted {
             Some(lease) => self.etcd.revoke(lease).await,
             None => Ok(()),
         }

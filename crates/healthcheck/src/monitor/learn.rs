@@ -37,6 +37,9 @@ impl Monitor {
             self.find_unit_of(&subject);
         }
         self.note_turns(&transitions);
+        if subject.kind == Kind::Host && !transitions.is_empty() {
+            self.remember_machine(&subject);
+        }
         self.remember(&subject, seen, transitions.last(), now.wall);
         self.news.extend(transitions);
         if self.news.len() >= PORTION {

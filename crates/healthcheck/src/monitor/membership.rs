@@ -25,7 +25,6 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// The monitor's part in a fleet, where it takes part in one.
 pub(super) struct Membership {
     fleet: Option<Fleet>,
-    news: mpsc::UnboundedSender<News>,
     started: Timestamp,
     /// When anything was last looked at before this run.
     known_until: Timestamp,
@@ -40,11 +39,9 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    pub(super) fn new(known_until: Timestamp) -> (Self, mpsc::UnboundedReceiver<News>) {
-        let (news, received) = mpsc::unbounded_channel();
-        let membership = Self {
+    pub(super) fn new(known_until: Timestamp) -> Self {
+        Self {
             fleet: None,
-            news,
             started: Timestamp::now(),
             known_until,
             published_boottime: Duration::ZERO,
@@ -53,8 +50,7 @@ impl Membership {
             shared: Told::default(),
             publishing_problem: None,
             watching_problem: None,
-        };
-        (membership, received)
+        }
     }
 
     /// When the others are to be told how it stands here.
@@ -94,22 +90,28 @@ impl Membership {
 }
 
 impl Monitor {
+    /// Until it is known who tells of other machines nobody is told of them here, whatever was on its way.
+    pub(super) fn await_teller(&mut self) {
+        if self.setup().is_some_and(|setup| setup.is_one_of_several()) {
+            self.alerts.tell_hosts(false, Timestamp::now());
+        }
+    }
+
     /// Takes part in the fleet of the configuration from now on.
     pub(super) fn begin_membership(&mut self) {
         let is_watching = self.settings.config.fleet.etcd.as_ref().is_some_and(|etcd| etcd.watch);
         if !is_watching {
-            let hosts: Vec<Subject> = self.state.subjects(Kind::Host).cloned().collect();
-            for host in &hosts {
-                self.forget(host);
-            }
+            self.forget_hosts();
         }
         let Some(setup) = self.setup() else {
             self.alerts.tell_hosts(true, Timestamp::now());
             return;
         };
-        let is_one_of_several = setup.watch.is_some() && setup.may_tell;
-        self.alerts.tell_hosts(!is_one_of_several, Timestamp::now());
-        match Fleet::begin(setup, self.membership.news.clone()) {
+        self.alerts.tell_hosts(!setup.is_one_of_several(), Timestamp::now());
+        // What one found out of a fleet that was left does not reach the next.
+        let (news, received) = mpsc::unbounded_channel();
+        self.inputs.fleet = received;
+        match Fleet::begin(setup, news) {
             Ok(fleet) => {
                 self.membership.fleet = Some(fleet);
                 self.publish();
@@ -118,6 +120,13 @@ impl Monitor {
                 warn!("cannot take part in the fleet: {error}");
                 self.membership.publishing_problem = Some(format!("cannot take part in the fleet: {error}"));
             }
+        }
+    }
+
+    fn forget_hosts(&mut self) {
+        let hosts: Vec<Subject> = self.state.subjects(Kind::Host).cloned().collect();
+        for host in &hosts {
+            self.forget(host);
         }
     }
 
@@ -139,9 +148,10 @@ impl Monitor {
 
     /// Another configuration is in force.
     pub(super) fn renew_membership(&mut self, former: &Settings) {
-        let way = |settings: &Settings| (settings.rules.dry_run, settings.config.channels.is_empty());
-        if former.config.fleet == self.settings.config.fleet && way(former) == way(&self.settings) {
-            return;
+        if let (Some(fleet), Some(setup)) = (&self.membership.fleet, self.setup())
+            && fleet.is_set_up_as(&setup)
+        {
+            return self.publish();
         }
         let is_left = self.settings.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix)
             != former.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix);
@@ -166,6 +176,9 @@ impl Monitor {
         if let Some(fleet) = self.membership.fleet.take() {
             fleet.leave(Tombstone { retired: true, expected_back: None, ..self.tombstone("retired") });
             self.recall_all();
+            // Nobody here sees how the others are any more.
+            self.alerts.tell_hosts(false, Timestamp::now());
+            self.forget_hosts();
         }
     }
 
@@ -270,7 +283,7 @@ impl Monitor {
     }
 
     /// How a machine stands is kept in the history as well; of this one its own monitor says that.
-    fn remember_machine(&mut self, subject: &Subject) {
+    pub(super) fn remember_machine(&mut self, subject: &Subject) {
         let Some(HostFacts { sight, about }) = self.state.host(subject) else { return };
         if *subject.name == *machine::host_name() {
             return;

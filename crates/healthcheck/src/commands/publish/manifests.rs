@@ -184,7 +184,10 @@ fn names(dir: &Path) -> io::Result<Vec<OsString>> {
 fn said(path: &Path) -> Said {
     let text = read_file(path)?;
     let stem = path.file_stem().and_then(|stem| stem.to_str());
-    parse(&text, stem.ok_or("its name is not UTF-8: rename it")?)
+    let said = parse(&text, stem.ok_or("its name is not UTF-8: rename it")?);
+    // What is wrong with it has words of it, which may be those of another file.
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    said.map_err(|problem| if is_link { "what it leads to is no manifest".to_owned() } else { problem })
 }
 
 /// Never waits for a writer of a pipe, and never reads what has no end.

@@ -237,7 +237,7 @@ impl Stream {
 fn refused(endpoint: &str, status: StatusCode, refusal: &Refusal) -> EtcdError {
     match refusal.words() {
         "" => EtcdError::unreachable(endpoint, format!("it answers {status}, not as etcd 3.4 or later does")),
-        words => EtcdError::said(endpoint, refusal.code, words),
+        words => EtcdError::said(endpoint, refusal.code(), words),
     }
 }
 

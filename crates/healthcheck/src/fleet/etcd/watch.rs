@@ -73,7 +73,9 @@ impl Watch {
             serde_json::from_slice(&line).map_err(|error| Unwatched::Broken(self.stream.garbled(&error)))?;
         match (streamed.result, streamed.error) {
             (Some(watched), _) => Ok(watched),
-            (None, Some(refusal)) => Err(Unwatched::Broken(self.stream.said(refusal.code, refusal.words()))),
+            (None, Some(refusal)) => {
+                Err(Unwatched::Broken(self.stream.said(refusal.code(), refusal.words())))
+            }
             (None, None) => Err(Unwatched::Broken(self.stream.said(0, "it says nothing"))),
         }
     }

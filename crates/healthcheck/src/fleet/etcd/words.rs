@@ -104,18 +104,39 @@ pub(super) struct Streamed<T> {
 }
 
 /// What a member says where it does nothing.
+///
+/// A question alone is refused in words and with a code; what comes as a stream has both in its `error`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Refusal {
-    pub(super) message: String,
-    pub(super) error: String,
+    message: String,
+    error: Option<Why>,
     #[serde(alias = "grpc_code")]
-    pub(super) code: i64,
+    code: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Why {
+    Words(String),
+    Whole(Box<Refusal>),
 }
 
 impl Refusal {
     pub(super) fn words(&self) -> &str {
-        if self.message.is_empty() { &self.error } else { &self.message }
+        match &self.error {
+            _ if !self.message.is_empty() => &self.message,
+            Some(Why::Words(words)) => words,
+            Some(Why::Whole(refusal)) => refusal.words(),
+            None => "",
+        }
+    }
+
+    pub(super) fn code(&self) -> i64 {
+        match &self.error {
+            Some(Why::Whole(refusal)) => refusal.code(),
+            _ => self.code,
+        }
     }
 }
 
@@ -186,6 +207,17 @@ mod tests {
             [(&b"/health/"[..], &b"/health0"[..]), (b"a\xff", b"b"), (b"\xff", b"\0"), (b"", b"\0")]
         {
             assert_eq!(range_end(prefix), end);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_understood_in_both_shapes() {
+        let plain = r#"{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14}"#;
+        let streamed =
+            r#"{"error":{"grpc_code":16,"http_code":401,"message":"etcdserver: invalid auth token"}}"#;
+        for (text, code, words) in [(plain, 14, "no leader"), (streamed, 16, "invalid auth token")] {
+            let refusal: Refusal = serde_json::from_str(text).unwrap();
+            assert!(refusal.code() == code && refusal.words().ends_with(words), "{text}");
         }
     }
 
