@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) value: HostValue,
     /// Whether its lease lives.
     pub(crate) is_alive: bool,
+    /// Whether it ever did: services alone are no machine.
+    has_lived: bool,
     pub(crate) tombstone: Option<Tombstone>,
     /// What runs there; of one that does not live what ran there.
     pub(crate) services: BTreeMap<String, ServiceValue>,
@@ -43,7 +45,7 @@ pub(crate) enum Presence {
 
 impl Mirror {
     pub(crate) fn machines(&self) -> impl Iterator<Item = (&String, &Machine)> {
-        self.machines.iter()
+        self.machines.iter().filter(|(_, machine)| machine.has_lived)
     }
 
     pub(crate) fn machine(&self, host: &str) -> Option<&Machine> {
@@ -58,13 +60,13 @@ impl Mirror {
     /// These were there before.
     pub(crate) fn expect(&mut self, hosts: &[String]) {
         for host in hosts.iter().filter(|host| keys::name(host) == **host) {
-            self.machines.entry(host.clone()).or_default();
+            self.machines.entry(host.clone()).or_default().has_lived = true;
         }
     }
 
     /// Everything as it was listed. Returns every machine that is there, or was until now.
     pub(crate) fn list(&mut self, keys: &Keys, entries: &[Entry]) -> BTreeSet<String> {
-        let before: BTreeSet<String> = self.machines.keys().cloned().collect();
+        let before: BTreeSet<String> = self.machines().map(|(host, _)| host.clone()).collect();
         for machine in self.machines.values_mut() {
             (machine.is_alive, machine.tombstone) = (false, None);
         }
@@ -80,7 +82,7 @@ impl Mirror {
         for (host, machine) in self.machines.iter_mut().filter(|(_, machine)| machine.is_alive) {
             machine.services.retain(|name, _| seen.get(host).is_some_and(|names| names.contains(name)));
         }
-        before.into_iter().chain(self.machines.keys().cloned()).collect()
+        before.into_iter().chain(self.machines().map(|(host, _)| host.clone())).collect()
     }
 
     /// What changed at one instant. Returns the machines of which it is to be asked anew how it stands with them.
@@ -122,7 +124,7 @@ impl Mirror {
                 if !machine.is_alive {
                     machine.services.clear();
                 }
-                machine.is_alive = true;
+                (machine.is_alive, machine.has_lived) = (true, true);
                 machine.value = keys::read(value).unwrap_or_default();
             }
             Place::Service { service, .. } => {
@@ -134,6 +136,7 @@ impl Mirror {
             }
             // A goodbye that cannot be read is one.
             Place::Stopped(_) => {
+                machine.has_lived = true;
                 machine.tombstone = Some(keys::read(value).unwrap_or_else(Tombstone::unreadable));
             }
             Place::Watcher(_) | Place::Teller | Place::Told => {}
