@@ -2,6 +2,7 @@
 
 mod dice;
 pub(crate) mod etcd;
+pub(crate) mod lane;
 mod machine;
 pub(crate) mod mail;
 mod monitor;

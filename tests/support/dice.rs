@@ -12,6 +12,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// Thrown as this number says.
+    pub(crate) const fn seeded(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
     /// One of so many.
     pub(crate) fn one_of(&mut self, count: usize) -> usize {
         usize::try_from(self.below(count as u64)).unwrap()

@@ -51,7 +51,7 @@ impl Snapshot {
     #[must_use]
     pub fn of(state: &State, now: &Now, policy: &Policy) -> Self {
         let told = views::told_now(state, now, policy);
-        let records = state.records().map(|(subject, record)| (subject.clone(), record.clone()));
+        let records = views::here(state).map(|(subject, record)| (subject.clone(), record.clone()));
         Self::show(now, told.into_iter().zip(records))
     }
 
@@ -91,6 +91,16 @@ impl Snapshot {
         let mut others: Vec<_> = others.into_iter().map(|it| views::recorded(it).0).collect();
         others.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
         Self::of_views(at, services, others)
+    }
+
+    /// Only one other machine, where it is known.
+    #[must_use]
+    pub fn of_host(state: &State, name: &str, now: &Now, policy: &Policy) -> Option<Self> {
+        let subject = Subject::new(Kind::Host, name);
+        let record = state.record(&subject)?;
+        let verdict = views::verdict_now(state, &subject, record, now, policy);
+        let view = views::subject(subject, verdict, &record.memory, record.is_flapping(now));
+        Some(Self::of_views(now.wall, Vec::new(), vec![view]))
     }
 
     fn of_views(timestamp: Timestamp, mut services: Vec<ServiceView>, others: Vec<SubjectView>) -> Self {

@@ -135,7 +135,24 @@ pub(super) fn told_now(state: &State, now: &Now, policy: &Policy) -> Vec<Told> {
         let case = Case::new(subject, &record.memory, now, policy, state);
         Told { verdict: words_now(&case, &record.verdict), ..Told::of(&case) }
     };
-    state.records().map(told).collect()
+    here(state).map(told).collect()
+}
+
+/// What is of this machine: of the others there may be ten thousand.
+pub(super) fn here(state: &State) -> impl Iterator<Item = (&Subject, &Record)> {
+    state.records().filter(|(subject, _)| subject.kind != Kind::Host)
+}
+
+/// Of one record, with words as of now.
+pub(super) fn verdict_now(
+    state: &State,
+    subject: &Subject,
+    record: &Record,
+    now: &Now,
+    policy: &Policy,
+) -> Verdict {
+    let case = Case::new(subject, &record.memory, now, policy, state);
+    words_now(&case, &record.verdict).unwrap_or_else(|| record.verdict.clone())
 }
 
 /// Of each record, in order, as it was judged.

@@ -3,6 +3,7 @@
 use super::etcd::{Change, Entry};
 use super::keys::{self, HostValue, Keys, Place, ServiceValue, Tombstone};
 use healthcheck_core::{Farewell, HostAbout, MAX_NAMED_SERVICES};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(crate) struct Machine {
     pub(crate) is_alive: bool,
     /// Whether it ever did: services alone are no machine.
     has_lived: bool,
+    /// When its lease ended, where that was seen.
+    pub(crate) ended: Option<Timestamp>,
     pub(crate) tombstone: Option<Tombstone>,
     /// What runs there; of one that does not live what ran there.
     pub(crate) services: BTreeMap<String, ServiceValue>,
@@ -68,6 +71,8 @@ impl Mirror {
     pub(crate) fn list(&mut self, keys: &Keys, entries: &[Entry]) -> BTreeSet<String> {
         let before: BTreeSet<String> = self.machines().map(|(host, _)| host.clone()).collect();
         for machine in self.machines.values_mut() {
+            // Whoever lived until now ended at some time since.
+            machine.ended = machine.ended.filter(|_| !machine.is_alive);
             (machine.is_alive, machine.tombstone) = (false, None);
         }
         let mut seen = BTreeMap::new();
@@ -125,6 +130,7 @@ impl Mirror {
                     machine.services.clear();
                 }
                 (machine.is_alive, machine.has_lived) = (true, true);
+                (machine.is_alive, machine.ended) = (true, None);
                 machine.value = keys::read(value).unwrap_or_default();
             }
             Place::Service { service, .. } => {
@@ -147,7 +153,7 @@ impl Mirror {
         let (Place::Host(host) | Place::Stopped(host)) = place else { return };
         let Some(machine) = self.machines.get_mut(host) else { return };
         match place {
-            Place::Host(_) => machine.is_alive = false,
+            Place::Host(_) => (machine.is_alive, machine.ended) = (false, Some(Timestamp::now())),
             _ => machine.tombstone = None,
         }
     }

@@ -218,8 +218,10 @@ impl Watcher {
         let proof = &self.proof;
         let grace = proof.resumed.map(|resumed| resumed + machine.interval());
         let grace = grace.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-        let renewed = Timestamp::now().checked_sub(machine.ttl()).unwrap_or_default();
-        let last_seen = if grace.is_zero() { renewed } else { renewed.min(proof.before) };
+        let ended = machine.ended.unwrap_or_else(Timestamp::now);
+        let renewed = ended.checked_sub(machine.ttl()).unwrap_or_default();
+        let is_seen = machine.ended.is_some() || grace.is_zero();
+        let last_seen = if is_seen { renewed } else { renewed.min(proof.before) };
         HostSight::Lost { last_seen, grace }
     }
 
@@ -263,7 +265,9 @@ impl Proof {
     /// Whoever is not there at the first look had no chance to come back since the last one before.
     fn before(known: &Known) -> Self {
         let now = Instant::now();
-        Self { at: now, wall: known.until, before: known.until, resumed: Some(now) }
+        let has_looked = known.until > Timestamp::UNIX_EPOCH;
+        let before = if has_looked { known.until } else { Timestamp::now() };
+        Self { at: now, wall: before, before, resumed: Some(now) }
     }
 }
 

@@ -120,14 +120,22 @@ impl Monitor {
 
     fn why(&self, name: &str) -> Answer {
         let snapshot = self.picture().snapshot;
-        let chain = Chain::of(&snapshot, name, |subject| Past {
-            transitions: self.last_transitions(subject),
-            people: self.people(subject),
-        });
-        chain.map_or_else(
-            || Answer::Unknown { names: why::names(&snapshot) },
-            |chain| Answer::Why(Box::new(chain)),
-        )
+        let chain = Chain::of(&snapshot, name, |subject| self.past(subject));
+        match chain.or_else(|| self.why_host(name)) {
+            Some(chain) => Answer::Why(Box::new(chain)),
+            None => Answer::Unknown { names: why::names(&snapshot) },
+        }
+    }
+
+    /// Another machine, where nothing here has its name.
+    fn why_host(&self, name: &str) -> Option<Chain> {
+        let host = name.strip_prefix("host ").unwrap_or(name);
+        let snapshot = Snapshot::of_host(&self.state, host, &self.now(), &self.settings.policy)?;
+        Chain::of(&snapshot, name, |subject| self.past(subject))
+    }
+
+    fn past(&self, subject: &Subject) -> Past {
+        Past { transitions: self.last_transitions(subject), people: self.people(subject) }
     }
 
     fn last_transitions(&self, subject: &Subject) -> Vec<Transition> {
