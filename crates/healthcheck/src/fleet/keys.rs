@@ -11,14 +11,16 @@
 //! | `told` | always | [`Told`] |
 
 use health_reporter::{Status, bounded};
-use healthcheck_core::Kind;
 use healthcheck_core::alerts::Heard;
+use healthcheck_core::{Kind, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one machine may say of itself or of a service.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// etcd takes no request above 1.5 MiB.
+const MAX_TOLD_BYTES: usize = 1024 * 1024;
 const MAX_NAME_BYTES: usize = 253;
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_WORD_BYTES: usize = 64;
@@ -184,10 +186,78 @@ impl Tombstone {
 }
 
 /// What each channel's server last accepted of machines that are not well, or may have: as who tells of them wrote it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) channels: BTreeMap<String, Vec<Heard>>,
+}
+
+/// The same as it is written: who was told of together stands together, because ten thousand may fall at once.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Written {
+    channels: BTreeMap<String, Vec<Together>>,
+}
+
+/// Machines of which a channel was told the same at once.
+#[derive(Debug, Serialize, Deserialize)]
+struct Together {
+    #[serde(deserialize_with = "status")]
+    status: Word,
+    #[serde(default, deserialize_with = "some_status", skip_serializing_if = "Option::is_none")]
+    unsure: Option<Word>,
+    thread: String,
+    at: Timestamp,
+    hosts: Vec<String>,
+}
+
+impl Written {
+    fn of(told: &Told) -> Self {
+        let channels = told.channels.iter();
+        Self { channels: channels.map(|(name, heard)| (name.clone(), together(heard))).collect() }
+    }
+
+    /// Leaves out some of those that were told of with the most others, else of those that were told of first.
+    fn shorten(&mut self) {
+        let all = self.channels.values_mut().flatten();
+        match all.max_by_key(|together| together.hosts.len()) {
+            Some(largest) if largest.hosts.len() > 1 => largest.hosts.truncate(largest.hosts.len() / 2),
+            Some(_) => self.channels.values_mut().for_each(|all| drop(all.drain(..all.len().div_ceil(2)))),
+            None => self.channels.clear(),
+        }
+    }
+}
+
+fn together(heard: &[Heard]) -> Vec<Together> {
+    let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for Heard { subject, status, unsure, thread, at } in heard {
+        all.entry((*at, thread, *status, *unsure)).or_default().push(subject.name.to_string());
+    }
+    all.into_iter()
+        .map(|((at, thread, status, unsure), hosts)| Together {
+            status: Word(status),
+            unsure: unsure.map(Word),
+            thread: thread.clone(),
+            at,
+            hosts,
+        })
+        .collect()
+}
+
+impl Together {
+    /// Of each machine by itself; of names and threads that are none nothing.
+    fn each(self) -> impl Iterator<Item = Heard> {
+        let Self { status, unsure, thread, at, hosts } = self;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_thread = thread.len() <= MAX_WORD_BYTES && thread.bytes().all(is_plain);
+        let named = hosts.into_iter().filter(move |host| is_thread && name(host) == *host);
+        named.map(move |host| Heard {
+            subject: Subject::new(Kind::Host, &host),
+            status: status.0,
+            unsure: unsure.map(|unsure| unsure.0),
+            thread: thread.clone(),
+            at,
+        })
+    }
 }
 
 impl Told {
@@ -218,14 +288,21 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<T> {
 
 /// The same of what all watchers were told. It may be as large as all machines make it.
 pub(crate) fn read_told(value: &[u8]) -> Told {
-    let mut told: Told = serde_json::from_slice(value).unwrap_or_default();
-    let is_plain = |heard: &Heard| {
-        let is_name = name(&heard.subject.name) == *heard.subject.name;
-        let is_thread = heard.thread.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        heard.subject.kind == Kind::Host && is_name && is_thread && heard.thread.len() <= MAX_WORD_BYTES
-    };
-    told.channels.values_mut().for_each(|heard| heard.retain(is_plain));
-    told
+    let written: Written = serde_json::from_slice(value).unwrap_or_default();
+    let each = |together: Vec<Together>| together.into_iter().flat_map(Together::each).collect();
+    Told { channels: written.channels.into_iter().map(|(name, all)| (name, each(all))).collect() }
+}
+
+/// What all watchers are told, as far as etcd takes it: who is left out may be told of twice, and that is better than
+/// nobody.
+pub(crate) fn written_told(told: &Told) -> Vec<u8> {
+    let mut all = Written::of(told);
+    let mut value = written(&all);
+    while value.len() > MAX_TOLD_BYTES {
+        all.shorten();
+        value = written(&all);
+    }
+    value
 }
 
 pub(crate) fn written(value: &impl Serialize) -> Vec<u8> {
@@ -248,6 +325,10 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 
 fn some_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(|text| harmless(&text, MAX_TEXT_BYTES)))
+}
+
+fn some_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Word>, D::Error> {
+    status(deserializer).map(Some)
 }
 
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
@@ -313,12 +394,44 @@ mod tests {
         }
         assert_eq!(read_told(b"{").channels.len(), 0);
         let told = |name: &str, thread: &str| {
-            let subject = format!(r#"{{"kind":"host","name":"{name}"}}"#);
-            let heard = format!(
-                r#"{{"subject":{subject},"status":"error","thread":"{thread}","at":"2026-11-22T10:00:00Z"}}"#
+            let together = format!(
+                r#"{{"status":"error","thread":"{thread}","at":"2026-11-22T10:00:00Z","hosts":["{name}"]}}"#
             );
-            read_told(format!(r#"{{"channels":{{"phone":[{heard}]}}}}"#).as_bytes()).hosts().len()
+            read_told(format!(r#"{{"channels":{{"phone":[{together}]}}}}"#).as_bytes()).hosts().len()
         };
         assert_eq!((told("phobos", "a1-i7"), told("a b", "a1-i7"), told("phobos", "../7")), (1, 0, 0));
+    }
+    fn fallen(count: usize, name: &str) -> Told {
+        let heard = |n: usize| Heard {
+            subject: Subject::new(Kind::Host, &format!("{name}-{n:06}")),
+            status: Status::Error,
+            unsure: n.is_multiple_of(2).then_some(Status::Healthy),
+            thread: "abcdefgh-i7".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        Told { channels: [("phone".to_owned(), (0..count).map(heard).collect())].into() }
+    }
+
+    #[test]
+    fn what_was_told_of_ten_thousand_machines_fits_into_one_value() {
+        let told = fallen(10_000, "machine");
+        let value = written_told(&told);
+        assert!(value.len() < 200_000, "{}", value.len());
+        let mut again = read_told(&value).channels["phone"].clone();
+        again.sort_by(|one, other| one.subject.cmp(&other.subject));
+        assert_eq!(again, told.channels["phone"]);
+    }
+
+    #[test]
+    fn of_more_than_etcd_takes_some_are_left_out() {
+        let value = written_told(&fallen(20_000, &"x".repeat(200)));
+        assert!((MAX_TOLD_BYTES / 3..=MAX_TOLD_BYTES).contains(&value.len()), "{}", value.len());
+        assert!(read_told(&value).hosts().len() > 1_000);
+        let mut alone = fallen(20_000, "machine");
+        for (heard, second) in alone.channels.values_mut().flatten().zip(0..) {
+            heard.at = Timestamp::from_second(second).unwrap();
+        }
+        let value = written_told(&alone);
+        assert!((MAX_TOLD_BYTES / 3..=MAX_TOLD_BYTES).contains(&value.len()), "{}", value.len());
     }
 }

@@ -3,7 +3,7 @@
 //! nothing any more; and he asks before each notice.
 
 use super::etcd::{Done, Etcd, EtcdError, Lease, Patience, Txn};
-use super::keys::{Keys, Told, read_told, written};
+use super::keys::{Keys, Told, read_told, written_told};
 use super::pace::{Pace, up_to};
 use super::watcher::Sign;
 use super::{Desk, News, Order, locked};
@@ -192,7 +192,7 @@ impl Teller {
     }
 
     async fn write(&mut self, since: i64, told: &Told) -> Result<(), EtcdError> {
-        let (teller, key, value) = (self.keys.teller(), self.keys.told(), written(told));
+        let (teller, key, value) = (self.keys.teller(), self.keys.told(), written_told(told));
         let write = Txn::default()
             .if_created_at(&teller, since)
             .if_modified_at(&key, self.told_revision)

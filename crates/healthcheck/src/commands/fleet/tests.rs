@@ -5,7 +5,6 @@ use crate::config::Surroundings;
 use crate::etcd_server::EtcdServer;
 use crate::render::fleet::Presence;
 use health_reporter::Status;
-use healthcheck_core::{Kind, Subject};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -15,8 +14,7 @@ const PHOBOS: &str =
 /// What was told of these machines, with how each was said to be.
 fn told(hosts: &[(&str, &str)]) -> String {
     let heard = hosts.iter().map(|(host, status)| {
-        json!({"subject": Subject::new(Kind::Host, host), "status": status, "thread": "a1-i7",
-            "at": "2026-01-01T00:00:00Z"})
+        json!({"hosts": [host], "status": status, "thread": "a1-i7", "at": "2026-01-01T00:00:00Z"})
     });
     json!({ "channels": {"phone": heard.collect::<Vec<_>>()} }).to_string()
 }
