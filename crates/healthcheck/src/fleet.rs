@@ -165,6 +165,11 @@ impl Fleet {
                 == (&other.interval, other.watch.is_some(), &other.may_tell)
     }
 
+    /// How long a lease surely lives that did live, where it is renewed as it should be.
+    pub(crate) const fn outlives(&self) -> Duration {
+        self.setup.ttl.saturating_sub(self.setup.interval)
+    }
+
     /// What all machines say, where they are watched.
     pub(crate) fn mirror(&self) -> Option<MutexGuard<'_, Mirror>> {
         self.setup.watch.as_ref().map(|_| locked(&self.mirror))

@@ -187,7 +187,7 @@ impl Monitor {
         let Some(first) = self.drill.begin(host, instance, &channels, Timestamp::now()) else {
             return Answer::refused("a drill is under way: try again in a minute");
         };
-        first.into_iter().for_each(|notice| self.posts.send(notice, 1));
+        first.into_iter().for_each(|notice| self.posts.send(notice, 1, None));
         Answer::Drill(Box::new(self.drill.report()))
     }
 
@@ -195,7 +195,7 @@ impl Monitor {
     pub(super) fn note_drilled(&mut self, delivered: &Delivered) -> bool {
         let is_drills = delivered.notice.contains(MARK);
         if is_drills && let Some(next) = self.drill.note(delivered) {
-            self.posts.send(next, 1);
+            self.posts.send(next, 1, None);
         }
         is_drills
     }

@@ -1,7 +1,7 @@
 //! This machine as one of many: what the others are told of it, and what is learned of them. Machines are judged as
 //! anything else is; only who tells people of them is agreed on with the other watchers.
 
-use super::{Monitor, Settings};
+use super::{Monitor, Settings, TURN};
 use crate::commands::etcd_access::access;
 use crate::config::EtcdSettings;
 use crate::fleet::keys::{HostValue, ServiceValue, Told, Tombstone, Word};
@@ -31,11 +31,19 @@ pub(super) struct Membership {
     published_boottime: Duration,
     publish_at: Option<Duration>,
     /// Notices that are sent if this machine is still the one that tells.
-    unconfirmed: BTreeMap<(String, String), (Notice, u32)>,
+    unconfirmed: BTreeMap<(String, String), Unconfirmed>,
     /// What all watchers know that people were told.
     shared: Told,
     publishing_problem: Option<String>,
     watching_problem: Option<String>,
+}
+
+/// A notice of which it is asked whether it may be sent.
+struct Unconfirmed {
+    notice: Notice,
+    attempt: u32,
+    /// The answer is of no use any more at this boot time: this machine's lease may have ended.
+    until: Duration,
 }
 
 impl Membership {
@@ -247,7 +255,19 @@ impl Monitor {
         })
     }
 
-    pub(super) fn take_news_of_fleet(&mut self, news: News) {
+    /// Takes in what the thread found out, and what else it found out by then: of a thousand machines that fall
+    /// together each is told by itself.
+    pub(super) fn take_news_of_fleet(&mut self, first: News) {
+        let (end, mut next) = (clock::boottime() + TURN, Some(first));
+        while let Some(news) = next {
+            self.learn_of_fleet(news);
+            next = if clock::boottime() < end { self.inputs.fleet.try_recv().ok() } else { None };
+        }
+        self.is_plan_due = true;
+        self.settle();
+    }
+
+    fn learn_of_fleet(&mut self, news: News) {
         match news {
             News::Seen(seen) => self.see_hosts(seen),
             News::Blind(problem) => self.lose_sight(&problem),
@@ -265,8 +285,6 @@ impl Monitor {
                 self.tell_health_of_fleet();
             }
         }
-        self.is_plan_due = true;
-        self.settle();
     }
 
     fn see_hosts(&mut self, seen: Vec<Seen>) {
@@ -325,18 +343,21 @@ impl Monitor {
     pub(super) fn send(&mut self, notice: Notice, attempt: u32) {
         let fleet = self.membership.fleet.as_ref().filter(|fleet| fleet.is_one_of_several());
         let Some(fleet) = fleet.filter(|_| notice.tells_hosts()) else {
-            return self.posts.send(notice, attempt);
+            return self.posts.send(notice, attempt, None);
         };
         let told = self.told_of_hosts();
+        let until = clock::boottime() + fleet.outlives();
         fleet.confirm(&notice.channel, &notice.id, told.clone());
         let key = (notice.channel.clone(), notice.id.clone());
         self.membership.shared = told;
-        self.membership.unconfirmed.insert(key, (notice, attempt));
+        self.membership.unconfirmed.insert(key, Unconfirmed { notice, attempt, until });
     }
 
     fn send_confirmed(&mut self, key: &(String, String), may_send: bool) {
         match self.membership.unconfirmed.remove(key) {
-            Some((notice, attempt)) if may_send => self.posts.send(notice, attempt),
+            Some(Unconfirmed { notice, attempt, until }) if may_send && clock::boottime() < until => {
+                self.posts.send(notice, attempt, Some(until));
+            }
             _ => self.alerts.recall(&key.0, &key.1),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::channels::Channel;
 use crate::commands::telling::STDOUT;
+use health_reporter::clock;
 use healthcheck_core::alerts::{Notice, Outcome};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,8 @@ struct Job {
     notice: Notice,
     attempt: u32,
     handed: Instant,
+    /// It is not sent any more at this boot time or after.
+    until: Option<Duration>,
 }
 
 /// The channels, each with its thread once there is something to send.
@@ -79,10 +82,10 @@ impl Posts {
         error.map_or_else(|| "works".to_owned(), |error| format!("is tried again: {error}"))
     }
 
-    /// Tries to deliver a notice; how that ends is heard of in any case.
-    pub(super) fn send(&mut self, notice: Notice, attempt: u32) {
+    /// Tries to deliver a notice, unless this boot time is over; how that ends is heard of in any case.
+    pub(super) fn send(&mut self, notice: Notice, attempt: u32, until: Option<Duration>) {
         let (channel, id) = (notice.channel.clone(), notice.id.clone());
-        let outcome = match self.hand_over(Job { notice, attempt, handed: Instant::now() }) {
+        let outcome = match self.hand_over(Job { notice, attempt, handed: Instant::now(), until }) {
             Ok(()) => return,
             // The notice is on the standard output already.
             Err(_) if channel == STDOUT && !self.posts.contains_key(STDOUT) => Outcome::Accepted,
@@ -114,9 +117,10 @@ fn begin(
 ) -> Result<Sender<Job>, String> {
     let (jobs, received) = jobs::channel::<Job>();
     let work = move || {
-        for Job { notice, attempt, handed } in received {
+        for Job { notice, attempt, handed, until } in received {
             let (began, waited) = (Instant::now(), handed.elapsed());
-            let outcome = try_once(&channel, &notice);
+            let is_late = until.is_some_and(|until| until <= clock::boottime());
+            let outcome = if is_late { too_late() } else { try_once(&channel, &notice) };
             let (channel, notice, took) = (name.clone(), notice.id, began.elapsed());
             if delivered.send(Delivered { channel, notice, attempt, outcome, waited, took }).is_err() {
                 return;
@@ -125,6 +129,12 @@ fn begin(
     };
     let thread = Builder::new().name("channel".to_owned()).spawn(work);
     thread.map(|_| jobs).map_err(|error| format!("no thread could be started for it: {error}"))
+}
+
+/// This process was stopped for a while: somebody else may tell it by now.
+fn too_late() -> Outcome {
+    let error = "it waited for too long after it was made sure that nobody else tells it".to_owned();
+    Outcome::Failed { error, retry_after: None }
 }
 
 /// Whatever happens in it, somebody hears how it ended: who does not would wait for ever.
@@ -176,9 +186,19 @@ mod tests {
         let (mut posts, mut delivered) = Posts::new();
         posts.open([("clumsy".to_owned(), Box::new(Clumsy(0)) as Box<dyn Channel>)].into());
         for (attempt, outcome) in [(1, "failed"), (2, "accepted")] {
-            posts.send(notice(), attempt);
+            posts.send(notice(), attempt, None);
             let ended = delivered.blocking_recv().unwrap();
             assert_eq!((ended.attempt, ended.outcome.as_str()), (attempt, outcome));
+        }
+    }
+    #[test]
+    fn f28_what_waited_for_too_long_is_not_sent() {
+        let (mut posts, mut delivered) = Posts::new();
+        posts.open([("clumsy".to_owned(), Box::new(Clumsy(1)) as Box<dyn Channel>)].into());
+        let now = clock::boottime();
+        for (until, outcome) in [(now, "failed"), (now + Duration::from_secs(60), "accepted")] {
+            posts.send(notice(), 1, Some(until));
+            assert_eq!(delivered.blocking_recv().unwrap().outcome.as_str(), outcome);
         }
     }
 }
