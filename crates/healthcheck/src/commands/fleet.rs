@@ -131,7 +131,7 @@ struct Listed {
 impl Listed {
     async fn of(etcd: &Etcd, prefix: &str) -> Result<Self, EtcdError> {
         let keys = Keys::below(prefix);
-        let listing = etcd.list(&keys.all()).await?;
+        let listing = etcd.list(&keys.all(), |key| keys.longest(key)).await?;
         let mut mirror = Mirror::default();
         mirror.list(&keys, &listing.entries);
         let value = |place: &Place| {

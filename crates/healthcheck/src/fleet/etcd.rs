@@ -86,7 +86,12 @@ pub(crate) struct Etcd {
 impl Etcd {
     pub(crate) fn new(access: Access, patience: Patience) -> Self {
         let Access { endpoints, login, ca_file, identity } = access;
-        Self { lines: Lines::to(endpoints, ca_file, identity), login, token: RefCell::default(), patience }
+        Self {
+            lines: Lines::to(endpoints, ca_file, identity),
+            login,
+            token: RefCell::default(),
+            patience: patience.into(),
+        }
     }
 
     /// The member that is asked first.
@@ -99,19 +104,32 @@ impl Etcd {
         self.lines.turn_away();
     }
 
-    /// All keys below a prefix, at one revision.
-    pub(crate) async fn list(&self, prefix: &str) -> Result<Listing, EtcdError> {
+    /// All keys below a prefix, at one revision. Of a value that is longer than its key may have only the beginning is
+    /// kept.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        longest: impl Fn(&[u8]) -> usize,
+    ) -> Result<Listing, EtcdError> {
         let end = range_end(prefix.as_bytes());
         let mut listing = Listing { revision: 0, cluster: 0, entries: Vec::new() };
-        let mut from = prefix.as_bytes().to_vec();
+        let (mut from, mut limit) = (prefix.as_bytes().to_vec(), PAGE);
         loop {
             let question = json!({
-                "key": encoded(&from), "range_end": encoded(&end), "limit": PAGE, "revision": listing.revision,
+                "key": encoded(&from), "range_end": encoded(&end), "limit": limit, "revision": listing.revision,
             });
-            let page: Ranged = self.ask("kv/range", &question).await?;
+            let mut page: Ranged = match self.ask("kv/range", &question).await {
+                // Somebody writes long values: a few of them are asked for at once.
+                Err(error) if error.is_too_large() && limit > 1 => {
+                    limit = (limit / 10).max(1);
+                    continue;
+                }
+                page => page?,
+            };
             if listing.revision == 0 {
                 (listing.revision, listing.cluster) = (page.header.revision, page.header.cluster_id);
             }
+            page.kvs.iter_mut().for_each(|entry| entry.shorten(longest(&entry.key)));
             listing.entries.extend(page.kvs);
             match listing.entries.last().filter(|_| page.more) {
                 Some(last) => from = [&last.key[..], b"\0"].concat(),
@@ -184,7 +202,10 @@ impl Etcd {
         self.sign_in_where_needed().await?;
         let question = json!({ "create_request": create });
         let token = self.token.borrow().clone();
-        self.lines.stream("watch", &question, token.as_deref(), self.patience.attempt).await.map(Watch::of)
+        self.lines
+            .stream("watch", &question, token.as_deref(), self.patience.attempt)
+            .await
+            .map(Watch::of)
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, question: &Value) -> Result<T, EtcdError> {
@@ -226,7 +247,8 @@ impl Etcd {
         }
         let password = password.read().map_err(EtcdError::refused)?;
         let question = json!({ "name": user, "password": password });
-        match self.lines.ask::<Login>("auth/authenticate", &question, None, self.patience.attempt).await {
+        match self.lines.ask::<Login>("auth/authenticate", &question, None, self.patience.attempt).await
+        {
             Ok(login) => drop(self.token.replace(Some(login.token))),
             // Whoever asks for no password takes whoever comes.
             Err(error) if error.is_auth_off() => {}

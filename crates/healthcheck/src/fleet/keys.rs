@@ -81,6 +81,12 @@ impl Keys {
         format!("{}/told", self.prefix)
     }
 
+    /// How many bytes of its value are worth to be kept.
+    pub(crate) fn longest(&self, key: &[u8]) -> usize {
+        // What was told is as long as there are machines.
+        if key == self.told().as_bytes() { usize::MAX } else { MAX_VALUE_BYTES + 1 }
+    }
+
     /// What a key is about; nothing where it is none of ours.
     pub(crate) fn place(&self, key: &[u8]) -> Option<Place> {
         let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.prefix)?.strip_prefix('/')?;

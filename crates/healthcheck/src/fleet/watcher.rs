@@ -136,7 +136,7 @@ impl Watcher {
 
     /// Everything as it is now; what is not there any more ended at some time since.
     async fn list(&mut self) -> Result<(), EtcdError> {
-        let listing = self.etcd.list(&self.keys.all()).await?;
+        let listing = self.etcd.list(&self.keys.all(), |key| self.keys.longest(key)).await?;
         let is_another = self.cluster != 0 && (self.cluster != listing.cluster);
         if is_another {
             info!("this is another etcd than before, or one that lost its data");

@@ -3,7 +3,7 @@
 use super::EtcdError;
 use super::words::Refusal;
 use crate::tls;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, StatusCode, Uri, header};
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// The most that is read of an answer, and of a message of a watch.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Connections that are kept for the next question.
 const MAX_IDLE: usize = 4;
 const DEFAULT_PORT: u16 = 2379;
@@ -117,7 +117,7 @@ impl Lines {
         let answer = sender.send_request(request).await.map_err(|error| broken(endpoint, &error))?;
         let status = answer.status();
         let body = http_body_util::Limited::new(answer.into_body(), MAX_BYTES).collect().await;
-        let body = body.map_err(|error| EtcdError::unreachable(endpoint, error))?.to_bytes();
+        let body = body.map_err(|error| unread(endpoint, &*error))?.to_bytes();
         if self.endpoint() == endpoint && self.idle.borrow().len() < MAX_IDLE {
             self.idle.borrow_mut().push(sender);
         }
@@ -213,7 +213,7 @@ impl Stream {
             }
             searched = self.read.len();
             if searched > MAX_BYTES {
-                return Err(EtcdError::unreachable(&self.endpoint, "it sends a message of more than 64 MiB"));
+                return Err(EtcdError::unreachable(&self.endpoint, "it sends a message of more than 16 MiB"));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -238,6 +238,13 @@ fn refused(endpoint: &str, status: StatusCode, refusal: &Refusal) -> EtcdError {
     match refusal.words() {
         "" => EtcdError::unreachable(endpoint, format!("it answers {status}, not as etcd 3.4 or later does")),
         words => EtcdError::said(endpoint, refusal.code(), words),
+    }
+}
+
+fn unread(endpoint: &str, error: &(dyn std::error::Error + Send + Sync + 'static)) -> EtcdError {
+    match error.is::<LengthLimitError>() {
+        true => EtcdError::too_large(endpoint, "it answers with more than 16 MiB"),
+        false => EtcdError::unreachable(endpoint, error),
     }
 }
 

@@ -46,7 +46,7 @@ fn many_keys_are_listed_at_one_revision() {
             assert!(etcd.commit(put).await.unwrap().has_succeeded);
         }
         etcd.commit(Txn::default().put("/hh", b"elsewhere", None)).await.unwrap();
-        let listing = etcd.list("/h/").await.unwrap();
+        let listing = etcd.list("/h/", |_| 64).await.unwrap();
         assert_eq!((listing.entries.len(), listing.revision), (2_500, 27));
         assert_eq!(
             (&listing.entries[2_499].key[..], &listing.entries[7].value[..]),
@@ -81,7 +81,7 @@ fn a_lease_lives_while_it_is_renewed_and_takes_its_keys_with_it() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(etcd.keep_alive(lease).await.unwrap(), Some(Duration::from_secs(2)));
         }
-        let listing = etcd.list("/l/").await.unwrap();
+        let listing = etcd.list("/l/", |_| 64).await.unwrap();
         assert_eq!(listing.entries[0].lease, lease.0);
         let mut watch = etcd.watch("/l/", listing.revision + 1).await.unwrap();
         etcd.revoke(lease).await.unwrap();

@@ -24,6 +24,8 @@ enum Kind {
     Unreachable,
     /// It answered with this code.
     Refused(i64),
+    /// It answered more than is read at once.
+    TooLarge,
 }
 
 impl EtcdError {
@@ -31,6 +33,10 @@ impl EtcdError {
         let endpoint = mask_credentials(endpoint);
         let problem = health_reporter::bounded(&format!("etcd at {endpoint}: {why}"), SHOWN_BYTES);
         Self { problem, kind: Kind::Unreachable }
+    }
+
+    pub(super) fn too_large(endpoint: &str, why: impl fmt::Display) -> Self {
+        Self { kind: Kind::TooLarge, ..Self::unreachable(endpoint, why) }
     }
 
     pub(super) fn refused(why: impl Into<String>) -> Self {
@@ -57,6 +63,11 @@ impl EtcdError {
     /// Whether another member may do it, or this one later.
     pub(crate) const fn is_unreachable(&self) -> bool {
         matches!(self.kind, Kind::Unreachable)
+    }
+
+    /// Whether less is to be asked for at once.
+    pub(super) const fn is_too_large(&self) -> bool {
+        matches!(self.kind, Kind::TooLarge)
     }
 
     /// Whether the lease that was meant has ended.

@@ -49,6 +49,16 @@ pub(crate) struct Entry {
     pub(crate) lease: i64,
 }
 
+impl Entry {
+    /// Nobody is to fill our memory.
+    pub(super) fn shorten(&mut self, bytes: usize) {
+        if self.value.len() > bytes {
+            self.value.truncate(bytes);
+            self.value.shrink_to_fit();
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Ranged {
