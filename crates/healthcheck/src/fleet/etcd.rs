@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use line::Lines;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -80,7 +80,7 @@ pub(crate) struct Etcd {
     lines: Lines,
     login: Option<(String, Secret)>,
     token: RefCell<Option<String>>,
-    patience: Patience,
+    patience: Cell<Patience>,
 }
 
 impl Etcd {
@@ -92,6 +92,11 @@ impl Etcd {
             token: RefCell::default(),
             patience: patience.into(),
         }
+    }
+
+    /// Waits less, or more, from now on.
+    pub(crate) fn hurry(&self, patience: Patience) {
+        self.patience.set(patience);
     }
 
     /// The member that is asked first.
@@ -203,13 +208,13 @@ impl Etcd {
         let question = json!({ "create_request": create });
         let token = self.token.borrow().clone();
         self.lines
-            .stream("watch", &question, token.as_deref(), self.patience.attempt)
+            .stream("watch", &question, token.as_deref(), self.patience.get().attempt)
             .await
             .map(Watch::of)
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, question: &Value) -> Result<T, EtcdError> {
-        let end = Instant::now() + self.patience.whole;
+        let end = Instant::now() + self.patience.get().whole;
         let mut failed = 0;
         loop {
             let error = match self.ask_once(path, question, end).await {
@@ -236,7 +241,7 @@ impl Etcd {
     ) -> Result<T, EtcdError> {
         self.sign_in_where_needed().await?;
         let token = self.token.borrow().clone();
-        let attempt = self.patience.attempt.min(end.saturating_duration_since(Instant::now()));
+        let attempt = self.patience.get().attempt.min(end.saturating_duration_since(Instant::now()));
         self.lines.ask(path, question, token.as_deref(), attempt).await
     }
 
@@ -247,7 +252,7 @@ impl Etcd {
         }
         let password = password.read().map_err(EtcdError::refused)?;
         let question = json!({ "name": user, "password": password });
-        match self.lines.ask::<Login>("auth/authenticate", &question, None, self.patience.attempt).await
+        match self.lines.ask::<Login>("auth/authenticate", &question, None, self.patience.get().attempt).await
         {
             Ok(login) => drop(self.token.replace(Some(login.token))),
             // Whoever asks for no password takes whoever comes.

@@ -3,7 +3,7 @@
 use super::etcd::{Done, Etcd, EtcdError, Lease, MAX_OPERATIONS, Patience, Txn};
 use super::keys::{self, HostValue, Keys, ServiceValue, Tombstone, written};
 use super::pace::{Pace, up_to};
-use super::{Desk, News, Part};
+use super::{Desk, FAREWELL, News, Part};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -250,9 +250,11 @@ impl Publisher {
         })
     }
 
-    /// Nobody sees the keys go without seeing why.
+    /// Nobody sees the keys go without seeing why. There is time to ask each member once, also if one hangs.
     async fn leave(&self, tombstone: &Tombstone) -> Result<(), EtcdError> {
         let host = &self.desk.setup.host;
+        let members = u32::try_from(self.desk.setup.access.endpoints.len()).unwrap_or(1).max(1);
+        self.etcd.hurry(Patience { attempt: FAREWELL / (members + 1), whole: FAREWELL });
         let (key, stopped) = (self.keys.host(host), self.keys.stopped(host));
         let tombstone = written(tombstone);
         if let Some(lease) = self.granted {
