@@ -99,6 +99,11 @@ impl Teller {
                 }
             }
             Sign::Blind => self.step_down("etcd cannot be seen"),
+            // The key may still be ours: our lease may have outlived that time.
+            Sign::Sighted => {
+                self.is_held = false;
+                self.want();
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Sign {
     Told { value: Vec<u8>, revision: i64 },
     /// Nothing can be seen.
     Blind,
+    /// Everything can be seen again.
+    Sighted,
 }
 
 pub(super) struct Watcher {
@@ -237,6 +239,7 @@ impl Watcher {
         self.pace.start_over();
         if std::mem::take(&mut self.is_blind) {
             self.desk.tell(News::Health { part: Part::Watching, problem: None });
+            self.sign(Sign::Sighted);
             let all = locked(&self.desk.mirror).machines().map(|(host, _)| host.clone()).collect();
             self.tell(&all);
         }
