@@ -143,6 +143,13 @@ impl Etcd {
         }
     }
 
+    /// At which revision most members are, and which etcd they are.
+    pub(crate) async fn revision(&self, prefix: &str) -> Result<(i64, u64), EtcdError> {
+        let question = json!({ "key": encoded(prefix.as_bytes()), "keys_only": true });
+        let Ranged { header, .. } = self.ask("kv/range", &question).await?;
+        Ok((header.revision, header.cluster_id))
+    }
+
     /// The entry of a key, where there is one, as most members agree that it is.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Entry>, EtcdError> {
         let ranged: Ranged = self.ask("kv/range", &json!({ "key": encoded(key.as_bytes()) })).await?;

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_secs(3);
+/// No pause is longer.
+pub(super) const LONGEST: Duration = Duration::from_secs(3);
 
 /// The pauses between attempts that fail: longer each time, and never the same.
 #[derive(Debug, Default)]

@@ -78,6 +78,10 @@ impl Teller {
 
     fn see(&mut self, sign: Sign) {
         match sign {
+            Sign::Another => {
+                self.step_down("etcd lost its data");
+                self.told_revision = 0;
+            }
             Sign::Teller(Some((name, created))) => {
                 self.is_held = true;
                 if self.since.is_some_and(|since| since < created) {
@@ -171,12 +175,14 @@ impl Teller {
         let Some(since) = since else { return Ok(()) };
         // What was told until now, as most members know it, and nobody else changes it any more.
         let told = self.etcd.get(&self.keys.told()).await?;
-        let (value, revision) = told.map(|told| (told.value, told.mod_revision)).unwrap_or_default();
-        self.told_revision = revision;
+        self.told_revision = told.as_ref().map_or(0, |told| told.mod_revision);
         self.since = Some(since);
         info!("this machine tells people of other machines from now on");
         *locked(&self.desk.teller) = Some(name);
-        self.desk.tell(News::Told(read_told(&value)));
+        // Where etcd lost it, what every watcher heard before is all that there is.
+        if let Some(told) = told {
+            self.desk.tell(News::Told(read_told(&told.value)));
+        }
         self.desk.tell(News::Teller(true));
         Ok(())
     }

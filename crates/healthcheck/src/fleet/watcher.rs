@@ -6,10 +6,11 @@
 use super::etcd::{Change, Changes, Etcd, EtcdError, Lease, Patience, Txn, Unwatched};
 use super::keys::{Keys, Place, read_told};
 use super::mirror::{Machine, Presence};
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::{Desk, Known, News, Part, Seen, locked};
 use healthcheck_core::HostSight;
 use jiff::Timestamp;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,10 +21,14 @@ use tracing::{debug, info};
 
 /// What was written is seen through a watch that works within this time.
 const UNSEEN: Duration = Duration::from_secs(2);
+/// Whoever lost etcd has found it again within this time, and an interval: a pause, and one member that says nothing.
+const RETURN: Duration = pace::LONGEST.saturating_add(Duration::from_secs(2));
 
 /// What the watch shows to whoever finds out who tells people.
 #[derive(Debug)]
 pub(super) enum Sign {
+    /// This is another etcd than before: nothing of what it had is there.
+    Another,
     /// The key of the teller: its name and when it was created, or nobody.
     Teller(Option<(String, i64)>),
     /// What was told: as it was written, and when.
@@ -40,10 +45,14 @@ pub(super) struct Watcher {
     keys: Keys,
     signs: mpsc::UnboundedSender<Sign>,
     leased: watch::Receiver<Option<Lease>>,
-    /// Everything up to this revision was seen; nothing was before the first list.
+    /// Everything up to this revision was seen.
     revision: i64,
+    /// Whether all changes since the last list can be seen.
+    is_listed: bool,
     cluster: u64,
     proof: Proof,
+    /// How often the key is written that has to be seen: often enough for the shortest lease that was seen.
+    period: Rc<Cell<Duration>>,
     pace: Pace,
     is_blind: bool,
 }
@@ -53,9 +62,16 @@ pub(super) struct Watcher {
 struct Proof {
     at: Instant,
     wall: Timestamp,
-    /// When it was whole again after a long time.
-    resumed: Option<Instant>,
-    /// When it was last whole before that.
+    /// The last time that it was not.
+    cut: Option<Cut>,
+}
+
+/// A time without a view; several that follow one another closely are one.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    lasted: Duration,
+    ended: Instant,
+    /// When the view was last whole before that.
     before: Timestamp,
 }
 
@@ -74,8 +90,10 @@ impl Watcher {
             signs,
             leased,
             revision: 0,
+            is_listed: false,
             cluster: 0,
             proof: Proof::before(&known),
+            period: Rc::new(Cell::new(period_of(desk.setup.ttl.saturating_sub(desk.setup.interval)))),
             pace: Pace::default(),
             is_blind: false,
         }
@@ -89,7 +107,7 @@ impl Watcher {
                     info!(
                         "what happened before revision {revision} is not known any more: listing everything anew"
                     );
-                    self.revision = 0;
+                    self.is_listed = false;
                     continue;
                 }
                 Unwatched::Broken(error) => error,
@@ -110,15 +128,19 @@ impl Watcher {
     }
 
     async fn watch_until_it_ends(&mut self) -> Result<std::convert::Infallible, Unwatched> {
-        if self.revision == 0 {
+        if !self.is_listed || !self.goes_on().await.map_err(Unwatched::Broken)? {
             self.list().await.map_err(Unwatched::Broken)?;
         }
         let begun = self.etcd.watch(&self.keys.all(), self.revision + 1).await;
         let mut watch = begun.map_err(Unwatched::Broken)?;
-        let canary = Canary::fly(&self.desk, &self.keys, self.leased.clone());
+        let canary = Canary::fly(self);
         let mut written = canary.written.clone();
+        // The oldest of what was written and not seen: what is written meanwhile is no excuse.
+        let (mut unseen, mut since) = *written.borrow_and_update();
         loop {
-            let (unseen, since) = *written.borrow_and_update();
+            if unseen <= self.revision {
+                (unseen, since) = *written.borrow_and_update();
+            }
             let is_seen = unseen <= self.revision;
             let end = if is_seen { self.proof.at + self.blind_after() } else { since + UNSEEN };
             tokio::select! {
@@ -136,14 +158,26 @@ impl Watcher {
         }
     }
 
+    /// Whether what is to be seen follows upon what was seen. An etcd that lost its data begins anew, under its old
+    /// name: a watch from a revision that it does not have yet would be silent until then.
+    async fn goes_on(&self) -> Result<bool, EtcdError> {
+        if self.proof.at.elapsed() >= self.blind_after() {
+            return Ok(false);
+        }
+        let (revision, cluster) = self.etcd.revision(&self.keys.all()).await?;
+        Ok(revision >= self.revision && cluster == self.cluster)
+    }
+
     /// Everything as it is now; what is not there any more ended at some time since.
     async fn list(&mut self) -> Result<(), EtcdError> {
         let listing = self.etcd.list(&self.keys.all(), |key| self.keys.longest(key)).await?;
-        let is_another = self.cluster != 0 && (self.cluster != listing.cluster);
+        let is_another =
+            self.cluster != 0 && (self.cluster != listing.cluster || listing.revision < self.revision);
         if is_another {
             info!("this is another etcd than before, or one that lost its data");
+            self.sign(Sign::Another);
         }
-        self.cluster = listing.cluster;
+        (self.cluster, self.is_listed) = (listing.cluster, true);
         self.note_sight(is_another);
         let at = |key: &str| listing.entries.iter().find(|entry| entry.key == key.as_bytes());
         let told = at(&self.keys.told()).map_or((Vec::new(), 0), |it| (it.value.clone(), it.mod_revision));
@@ -155,6 +189,7 @@ impl Watcher {
             mirror.list(&self.keys, &listing.entries)
         };
         self.revision = listing.revision;
+        self.heed(&hosts);
         self.tell(&hosts);
         self.sign(Sign::Told { value: told.0, revision: told.1 });
         self.sign(Sign::Teller(teller));
@@ -170,6 +205,7 @@ impl Watcher {
         }
         let touched = locked(&self.desk.mirror).take(&self.keys, &changes.changes);
         self.revision = self.revision.max(changes.revision);
+        self.heed(&touched);
         self.tell(&touched);
     }
 
@@ -217,25 +253,45 @@ impl Watcher {
     }
 
     fn lost(&self, machine: &Machine) -> HostSight {
-        let proof = &self.proof;
-        let grace = proof.resumed.map(|resumed| resumed + machine.interval());
-        let grace = grace.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        let slack = slack(machine).max(self.shortest_cut());
+        let cut = self.proof.cut.filter(|cut| cut.lasted >= slack);
+        let left =
+            |cut: Cut| (cut.ended + machine.interval() + RETURN).checked_duration_since(Instant::now());
         let ended = machine.ended.unwrap_or_else(Timestamp::now);
         let renewed = ended.checked_sub(machine.ttl()).unwrap_or_default();
-        let is_seen = machine.ended.is_some() || grace.is_zero();
-        let last_seen = if is_seen { renewed } else { renewed.min(proof.before) };
-        HostSight::Lost { last_seen, grace }
+        match cut.and_then(|cut| Some((left(cut)?, cut.before))) {
+            // When it ended was not seen.
+            Some((grace, before)) if machine.ended.is_none() => {
+                HostSight::Lost { last_seen: renewed.min(before), grace }
+            }
+            Some((grace, _)) => HostSight::Lost { last_seen: renewed, grace },
+            None => HostSight::Lost { last_seen: renewed, grace: Duration::ZERO },
+        }
+    }
+
+    /// A time without a view that is no accident: the key that has to be seen comes more often.
+    fn shortest_cut(&self) -> Duration {
+        self.period.get() * 2
+    }
+
+    /// Looks often enough for the leases of these.
+    fn heed(&self, hosts: &BTreeSet<String>) {
+        let mirror = locked(&self.desk.mirror);
+        let machines = hosts.iter().filter_map(|host| mirror.machine(host)).filter(|it| it.is_alive);
+        let needed = machines.map(|machine| period_of(slack(machine))).min();
+        self.period.set(self.period.get().min(needed.unwrap_or(Duration::MAX)));
     }
 
     /// The view is whole. After a time without one in which a lease may have ended only because its machine could not
     /// reach etcd either, whoever is lost may come back.
     fn note_sight(&mut self, is_another: bool) {
-        let (now, wall) = (Instant::now(), Timestamp::now());
-        let is_cut = is_another || now.duration_since(self.proof.at) >= self.blind_after();
-        if is_cut {
-            (self.proof.resumed, self.proof.before) = (Some(now), self.proof.wall);
+        let now = Instant::now();
+        let lasted = if is_another { Duration::MAX } else { now.duration_since(self.proof.at) };
+        if lasted >= self.shortest_cut() {
+            let cut = Cut { lasted, ended: now, before: self.proof.wall };
+            self.proof.cut = Some(self.proof.cut.map_or(cut, |former| cut.after(former)));
         }
-        (self.proof.at, self.proof.wall) = (now, wall);
+        (self.proof.at, self.proof.wall) = (now, Timestamp::now());
         self.pace.start_over();
         if std::mem::take(&mut self.is_blind) {
             self.desk.tell(News::Health { part: Part::Watching, problem: None });
@@ -270,8 +326,29 @@ impl Proof {
         let now = Instant::now();
         let has_looked = known.until > Timestamp::UNIX_EPOCH;
         let before = if has_looked { known.until } else { Timestamp::now() };
-        Self { at: now, wall: before, before, resumed: Some(now) }
+        let cut = Cut { lasted: Duration::MAX, ended: now, before };
+        Self { at: now, wall: before, cut: Some(cut) }
     }
+}
+
+impl Cut {
+    /// With the one before, if there was no time to come back between them.
+    fn after(self, former: Self) -> Self {
+        if self.ended.duration_since(former.ended) >= self.lasted.saturating_add(RETURN) {
+            return self;
+        }
+        Self { lasted: self.lasted.saturating_add(former.lasted), before: former.before, ..self }
+    }
+}
+
+/// Without etcd for longer than this, a machine may lose its lease.
+fn slack(machine: &Machine) -> Duration {
+    machine.ttl().saturating_sub(machine.interval())
+}
+
+/// How often is to be looked where leases have so much time.
+fn period_of(slack: Duration) -> Duration {
+    (slack / 10).clamp(Duration::from_millis(300), Duration::from_secs(2))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -290,10 +367,10 @@ struct Canary {
 }
 
 impl Canary {
-    fn fly(desk: &Rc<Desk>, keys: &Keys, leased: watch::Receiver<Option<Lease>>) -> Self {
+    fn fly(watcher: &Watcher) -> Self {
         let (tell, written) = watch::channel((0, Instant::now()));
-        let (etcd, key) = (desk.etcd(patience()), keys.watcher(&desk.setup.host));
-        let period = (desk.setup.interval / 5).clamp(Duration::from_millis(300), Duration::from_secs(2));
+        let (etcd, key) = (watcher.desk.etcd(patience()), watcher.keys.watcher(&watcher.desk.setup.host));
+        let (leased, period) = (watcher.leased.clone(), Rc::clone(&watcher.period));
         let task = spawn_local(async move {
             for count in 0_u64.. {
                 let lease = *leased.borrow();
@@ -303,7 +380,7 @@ impl Canary {
                         tell.send_replace((done.revision, Instant::now()));
                     }
                 }
-                sleep(period).await;
+                sleep(period.get()).await;
             }
         });
         Self { written, task }
