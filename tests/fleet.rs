@@ -1,5 +1,7 @@
 //! Many machines: what etcd has of them, and what others make of it.
 
+mod leases;
+mod members;
 mod publish;
 mod show;
 mod tellers;

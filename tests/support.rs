@@ -2,9 +2,11 @@
 
 mod dice;
 pub(crate) mod etcd;
+mod host;
 pub(crate) mod lane;
 mod machine;
 pub(crate) mod mail;
+pub(crate) mod members;
 mod monitor;
 pub(crate) mod ntfy;
 mod patience;
@@ -14,6 +16,7 @@ mod systemd;
 pub(crate) mod web;
 
 pub(crate) use dice::Dice;
+pub(crate) use host::Host;
 pub(crate) use machine::{Machine, Outcome, Snapshot, World, beat_of};
 pub(crate) use monitor::{Cost, Monitor};
 pub(crate) use patience::{PATIENCE, eventually};

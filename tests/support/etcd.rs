@@ -1,8 +1,10 @@
 //! An etcd of a test's own.
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -42,6 +44,31 @@ impl EtcdServer {
     /// Runs again, with the data that it had.
     #[track_caller]
     pub(crate) fn go(&mut self) {
+        let end = Instant::now() + READY;
+        while !self.begins(end) {
+            assert!(Instant::now() < end, "{}", self.log());
+            // Somebody else took a port meanwhile.
+            if !self.dir.join("data/member/snap/db").exists() {
+                (self.port, self.peer_port) = (free_port(), free_port());
+            }
+        }
+    }
+
+    /// Whether it is ready, and not ended before that.
+    fn begins(&mut self, end: Instant) -> bool {
+        self.kill();
+        let mut child =
+            self.command().spawn().unwrap_or_else(|error| panic!("etcd is not installed: {error}"));
+        let mut is_ready = false;
+        while !is_ready && matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+            sleep(Duration::from_millis(5));
+            is_ready = self.log().contains("client traffic");
+        }
+        self.child = Some(child);
+        is_ready
+    }
+
+    fn command(&self) -> Command {
         let (url, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer_port));
         let log = File::create(self.dir.join("etcd.log")).unwrap();
         let mut command = Command::new("etcd");
@@ -50,12 +77,7 @@ impl EtcdServer {
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &format!("one={peer}"), "--unsafe-no-fsync"]).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("etcd is not installed: {error}")));
-        let end = Instant::now() + READY;
-        while !self.log().contains("client traffic") {
-            assert!(Instant::now() < end, "{}", self.log());
-            sleep(Duration::from_millis(5));
-        }
+        command
     }
 
     pub(crate) fn url(&self) -> String {
@@ -118,6 +140,21 @@ impl EtcdServer {
         let said = self.ctl(&["get", "--prefix", prefix]);
         let lines: Vec<&str> = said.lines().collect();
         lines.chunks(2).map(|it| (it[0].to_owned(), it.get(1).unwrap_or(&"").to_string())).collect()
+    }
+
+    /// What its gateway answers.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, question: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let question = question.to_string();
+        let head = "Host: etcd\r\nConnection: close\r\nContent-Type: application/json";
+        let length = question.len();
+        write!(stream, "POST /v3/{path} HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{question}")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     fn log(&self) -> String {
