@@ -1,5 +1,6 @@
 """Many machines on one etcd, and heartbeats of many services from one process: `fleet.py BINARIES [quick] [PART…]`."""
 
+import concurrent.futures
 import contextlib
 import datetime
 import json
@@ -115,9 +116,9 @@ def python_publishers(port, seconds, count=10):
 
 
 def count_below(port, prefix):
-    command = ["etcdctl", "--endpoints", f"127.0.0.1:{port}", "get", "--prefix", prefix, "--count-only", "--write-out", "fields"]
+    command = ["etcdctl", "--endpoints", f"127.0.0.1:{port}", "get", "--prefix", "--keys-only", prefix]
     said = subprocess.run(command, env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, check=True).stdout
-    return int(said.split('"Count" : ')[1].split()[0])
+    return len(said.split())
 
 
 def until_there(port, prefix, count):
@@ -177,11 +178,11 @@ def notices(dir):
 
 
 def machines():
-    hosts, seconds = quick(1000, 10_000), quick(20, 60)
+    hosts, seconds = quick(1000, 10_000), quick(20, 30)
     dying = min(DYING, hosts // 2)
     with in_memory() as dir, etcd(dir) as (server, port), ended_load(Load(port, hosts)) as load:
         put = load.does(f"live 0 {hosts}")
-        alone = Used(server, quick(10, 30))
+        alone = Used(server, quick(10, 20))
         row(f"{hosts} machines and {3*hosts} services put into one etcd", f"{put['took']:.1f} s", "", "", "")
         row(f"… their leases renewed each 10 s ({hosts//10} renewals a second), nobody watches: etcd",
             f"{alone.cpu*100:.1f} % of a core, {mib(server)}", "", "", "")
@@ -197,7 +198,7 @@ def machines():
             idle = Used(watcher.pid, seconds)
             drain(watcher)
             row(f"… in peace, {seconds} s", f"{idle.cpu*100:.2f} % of a core, {mib(watcher.pid)}", "", "", "")
-            for again in range(2):
+            for again in range(quick(1, 2)):
                 die(watcher, load, server, dying, dir, again)
         row("etcd afterwards", mib(server), "", "", "")
 
@@ -217,8 +218,10 @@ def die(watcher, load, server, dying, dir, again):
     """So many at once, and all of them back."""
     told = len(notices(dir))
     before = tally(watcher.pid)[0], tally(server)[0]
-    died = load.does(f"die 0 {dying}")
-    judged, read = watcher.hosts_until("error", died["each"])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        dies = pool.submit(load.does, f"die 0 {dying}")
+        _, read = watcher.hosts_until("error", {f"sim-{n:05}" for n in range(dying)})
+        died = dies.result()
     spent = tally(watcher.pid)[0] - before[0], tally(server)[0] - before[1]
     late = sorted(read[host] - at for host, at in died["each"].items())
     last = max(read.values()) - died["began"]

@@ -5,6 +5,7 @@ key and three of services, as `healthcheck monitor` puts them. It obeys lines of
 import asyncio
 import base64
 import json
+import os
 import sys
 import time
 
@@ -123,6 +124,7 @@ async def main():
         print(json.dumps(await fleet.obey(*words)), flush=True)
         fleet.late = 0.0
         renewing = renewing or asyncio.ensure_future(fleet.renew())
+    os._exit(0)
 
 
 asyncio.run(main())
