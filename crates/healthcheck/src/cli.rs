@@ -121,7 +121,7 @@ pub(crate) enum Command {
     Fleet(Fleet),
     /// Prove each channel with a notice of nothing, and tell how long it took
     Drill(Drill),
-    /// Take back the message that tells if this machine is never heard of again
+    /// Say that this machine is gone for good: neither other machines nor a dead-man's message are to miss it
     Retire(Retire),
     /// Publish the health of services under a lease in etcd, until it is ended
     Publish(Box<Publish>),

@@ -72,14 +72,11 @@ pub(crate) struct Known {
 enum Order {
     /// To find out whether this machine is still the one that tells, before a notice is sent, and to let the others
     /// know that it may be.
-    Confirm {
-        channel: String,
-        notice: String,
-        told: Told,
-    },
+    Confirm { channel: String, notice: String, told: Told },
     /// To let the others know what was told.
     Told(Told),
-    Stop(Tombstone, mpsc::UnboundedSender<()>),
+    /// To say goodbye, and then whether that was heard; one for good is said until it is.
+    Stop(Tombstone, watch::Sender<Option<bool>>),
 }
 
 /// What the thread found out.
@@ -123,6 +120,9 @@ pub(crate) struct Fleet {
     teller: Arc<Mutex<Option<String>>>,
     setup: Setup,
 }
+
+/// Whether a goodbye was heard, once that is known.
+pub(crate) type Heard = watch::Receiver<Option<bool>>;
 
 /// What the other machines say, for whoever shows it.
 type Shared = Arc<Mutex<Mirror>>;
@@ -201,22 +201,21 @@ impl Fleet {
         self.order(Order::Told(told));
     }
 
-    /// Says goodbye to the others, and does not wait for it.
-    pub(crate) fn leave(self, tombstone: Tombstone) {
-        self.order(Order::Stop(tombstone, mpsc::unbounded_channel().0));
+    /// Says goodbye to the others, and does not wait for it; whether it was heard is received.
+    pub(crate) fn leave(self, tombstone: Tombstone) -> Heard {
+        let (done, heard) = watch::channel(None);
+        self.order(Order::Stop(tombstone, done));
+        heard
     }
 
     /// Says goodbye to the others. It takes less than a second, whatever hangs.
     pub(crate) fn stop(self, tombstone: Tombstone) {
-        let (done, mut waited) = mpsc::unbounded_channel();
+        let (done, heard) = watch::channel(None);
         self.order(Order::Stop(tombstone, done));
         let end = Instant::now() + FAREWELL + Duration::from_millis(100);
         // Whoever waits here has nothing else to do any more, and no runtime to wait with.
-        while Instant::now() < end {
-            match waited.try_recv() {
-                Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
-                _ => return,
-            }
+        while heard.borrow().is_none() && heard.has_changed().is_ok() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -269,9 +268,10 @@ impl Desk {
         while let Some(order) = orders.recv().await {
             match (order, &asked) {
                 (Order::Stop(tombstone, done), _) => {
+                    let patience = if tombstone.retired { Duration::MAX } else { FAREWELL };
                     stop.send_replace(Some(tombstone));
-                    let _ = timeout(FAREWELL, publishing).await;
-                    let _ = done.send(());
+                    let heard = timeout(patience, publishing).await;
+                    done.send_replace(Some(matches!(heard, Ok(Ok(true)))));
                     return;
                 }
                 (order, Some(asked)) => drop(asked.send(order)),

@@ -33,7 +33,7 @@ pub(super) fn judge(case: &Case<'_>) -> Option<Finding> {
 
 /// Whoever cannot be watched may be well, and pages nobody.
 fn unwatched(obstacle: &Obstacle) -> Finding {
-    Finding::new(Status::Unknown, Cause::NotObserved, &obstacle.problem)
+    Finding::new(Status::Unknown, Cause::NotObserved, "nobody can watch it just now")
         .because("the watch on other machines is lost")
         .with("problem", &obstacle.problem)
 }

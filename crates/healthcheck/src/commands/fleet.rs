@@ -167,6 +167,8 @@ impl ForgetHost {
         let mut names = listed.names();
         // Whoever watches also knows those of whom nothing is left in etcd.
         names.extend(monitor.and_then(of_monitor).into_iter().flat_map(|it| it.machines.into_keys()));
+        names.sort();
+        names.dedup();
         if !names.contains(&self.host) {
             return Err(unknown(&self.host, &names));
         }

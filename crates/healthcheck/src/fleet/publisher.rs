@@ -69,15 +69,24 @@ impl Publisher {
         }
     }
 
-    /// Holds the lease and keeps the keys true, until it is asked to stop.
-    pub(super) async fn work(mut self, mut wanted: watch::Receiver<Standing>, mut stopping: Stopping) {
+    /// Holds the lease and keeps the keys true, until it is asked to stop. Whether its goodbye was heard.
+    pub(super) async fn work(
+        mut self,
+        mut wanted: watch::Receiver<Standing>,
+        mut stopping: Stopping,
+    ) -> bool {
         let tombstone = tokio::select! {
-            () = self.hold(&mut wanted) => return,
+            () = self.hold(&mut wanted) => return false,
             tombstone = farewell(&mut stopping) => tombstone,
         };
-        if let Err(error) = self.leave(&tombstone).await {
+        while let Err(error) = self.leave(&tombstone).await {
             info!("the other machines are not told that this one stops: {error}");
+            if !tombstone.retired {
+                return false;
+            }
+            sleep(self.pace.pause()).await;
         }
+        true
     }
 
     async fn hold(&mut self, wanted: &mut watch::Receiver<Standing>) {

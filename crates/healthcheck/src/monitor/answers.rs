@@ -6,18 +6,24 @@ use super::dead_man::Retired;
 use crate::commands::fleet::{Seen, fleet_picture};
 use crate::commands::snapshot::remarks_of;
 use crate::commands::telling::switch;
-use crate::fleet::keys;
+use crate::fleet::{Heard, keys};
 use crate::render::fleet::FleetPicture;
 use crate::render::why::{self, Chain, Past};
 use crate::render::{Mode, Picture, Source};
 use crate::sources::{machine, threads};
 use healthcheck_core::{Snapshot, Subject, Transition};
 use jiff::Timestamp;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 /// Transitions that are shown of one subject.
 const LAST: usize = 8;
+/// How long it is waited until a goodbye was heard.
+const HEARD: Duration = Duration::from_millis(900);
+const UNHEARD: &str = "the other machines do not know it yet, since etcd does not answer: they are told as soon as it does, \
+    if the monitor still runs then; ask again to be sure";
 
 impl Monitor {
     pub(super) fn answer(&mut self, asked: Asked) {
@@ -63,16 +69,20 @@ impl Monitor {
 
     /// The answer comes from the thread that speaks with the server.
     fn retire(&mut self, reply: oneshot::Sender<String>) {
-        self.leave_for_good();
-        if !self.dead_man.is_there() {
-            let _ = reply.send(self.retire_without_thread().line());
-            return;
-        }
+        let left = self.leave_for_good();
         let (done, outcome) = oneshot::channel();
-        self.dead_man.retire(done);
+        let at_once = (!self.dead_man.is_there()).then(|| self.retire_without_thread());
+        if at_once.is_none() {
+            self.dead_man.retire(done);
+        }
         spawn_local(async move {
             let ended = || Err("the dead-man's switch ended".to_owned());
-            let _ = reply.send(retired(outcome.await.unwrap_or_else(|_| ended())).line());
+            let answer = match at_once {
+                Some(answer) => answer,
+                None => retired(outcome.await.unwrap_or_else(|_| ended())),
+            };
+            let answer = if is_heard(left).await { answer } else { Answer::refused(UNHEARD) };
+            let _ = reply.send(answer.line());
         });
     }
 
@@ -186,6 +196,13 @@ impl Monitor {
             self.own.note(&format!("channel_{channel}"), &how);
         }
     }
+}
+
+/// Whether the other machines, where there are any, know of a goodbye by now.
+async fn is_heard(left: Option<Heard>) -> bool {
+    let Some(mut left) = left else { return true };
+    let heard = timeout(HEARD, left.wait_for(Option::is_some)).await;
+    matches!(heard, Ok(Ok(heard)) if *heard == Some(true))
 }
 
 fn retired(outcome: Result<Retired, String>) -> Answer {

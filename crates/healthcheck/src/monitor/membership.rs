@@ -5,7 +5,7 @@ use super::{Monitor, Settings, TURN};
 use crate::commands::etcd_access::access;
 use crate::config::EtcdSettings;
 use crate::fleet::keys::{HostValue, ServiceValue, Told, Tombstone, Word};
-use crate::fleet::{Fleet, Known, News, Part, Seen, Setup, Standing};
+use crate::fleet::{Fleet, Heard, Known, News, Part, Seen, Setup, Standing};
 use crate::history::{MachineState, Presence};
 use crate::render::Remark;
 use crate::sources::machine;
@@ -19,6 +19,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+/// An etcd that is away for so long is worth a warning, by those who watch.
+const TROUBLED: Duration = Duration::from_secs(600);
 /// What changes within this time of a publication is published with the next one.
 const TOGETHER: Duration = Duration::from_millis(100);
 
@@ -36,6 +38,10 @@ pub(super) struct Membership {
     shared: Told,
     publishing_problem: Option<String>,
     watching_problem: Option<String>,
+    /// Since when etcd cannot be used, as boot time.
+    troubled_since: Option<Duration>,
+    /// What became of the goodbye for good.
+    goodbye: Option<Heard>,
 }
 
 /// A notice of which it is asked whether it may be sent.
@@ -58,6 +64,8 @@ impl Membership {
             shared: Told::default(),
             publishing_problem: None,
             watching_problem: None,
+            troubled_since: None,
+            goodbye: None,
         }
     }
 
@@ -91,6 +99,11 @@ impl Membership {
         said.map(remark).collect()
     }
 
+    fn note_trouble(&mut self) {
+        let since = self.problem().map(|_| self.troubled_since.unwrap_or_else(clock::boottime));
+        self.troubled_since = since;
+    }
+
     /// What is wrong with it.
     fn problem(&self) -> Option<&str> {
         self.publishing_problem.as_deref().or(self.watching_problem.as_deref())
@@ -122,6 +135,7 @@ impl Monitor {
         match Fleet::begin(setup, news) {
             Ok(fleet) => {
                 self.membership.fleet = Some(fleet);
+                self.membership.goodbye = None;
                 self.publish();
             }
             Err(error) => {
@@ -161,8 +175,11 @@ impl Monitor {
         {
             return self.publish();
         }
-        let is_left = self.settings.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix)
-            != former.config.fleet.etcd.as_ref().map(|etcd| &etcd.prefix);
+        let place = |settings: &Settings| {
+            let etcd = settings.config.fleet.etcd.clone();
+            etcd.map(|etcd| (etcd.endpoints, etcd.prefix))
+        };
+        let is_left = place(&self.settings) != place(former);
         // Who stays gets another lease, under the same keys.
         if let Some(fleet) = self.membership.fleet.take().filter(|_| is_left) {
             fleet.leave(Tombstone { retired: true, ..self.tombstone("it left the fleet") });
@@ -180,14 +197,19 @@ impl Monitor {
     }
 
     /// Nobody is to miss this machine from now on, until its monitor begins anew.
-    pub(super) fn leave_for_good(&mut self) {
-        if let Some(fleet) = self.membership.fleet.take() {
+    pub(super) fn leave_for_good(&mut self) -> Option<Heard> {
+        let Some(fleet) = self.membership.fleet.take() else { return self.membership.goodbye.clone() };
+        let heard =
             fleet.leave(Tombstone { retired: true, expected_back: None, ..self.tombstone("retired") });
-            self.recall_all();
-            // Nobody here sees how the others are any more.
-            self.alerts.tell_hosts(false, Timestamp::now());
-            self.forget_hosts();
-        }
+        self.recall_all();
+        // Nobody here sees how the others are any more.
+        self.alerts.tell_hosts(false, Timestamp::now());
+        self.forget_hosts();
+        (self.membership.publishing_problem, self.membership.watching_problem) = (None, None);
+        (self.membership.publish_at, self.membership.troubled_since) = (None, None);
+        self.own.note("etcd", "this machine said goodbye for good");
+        self.membership.goodbye = Some(heard.clone());
+        Some(heard)
     }
 
     fn tombstone(&self, reason: &str) -> Tombstone {
@@ -278,10 +300,12 @@ impl Monitor {
             }
             News::Health { part: Part::Publishing, problem } => {
                 self.membership.publishing_problem = problem;
+                self.membership.note_trouble();
                 self.tell_health_of_fleet();
             }
             News::Health { part: Part::Watching, problem } => {
                 self.membership.watching_problem = problem;
+                self.membership.note_trouble();
                 self.tell_health_of_fleet();
             }
         }
@@ -394,8 +418,14 @@ impl Monitor {
         }
     }
 
+    /// One line in our own report. That etcd is away is no warning at once: each machine would tell of the same.
     pub(super) fn tell_health_of_fleet(&self) {
-        let Some(etcd) = &self.settings.config.fleet.etcd else { return };
+        let etcd = self.settings.config.fleet.etcd.as_ref().filter(|_| self.membership.fleet.is_some());
+        let Some(etcd) = etcd else { return };
+        let is_lasting = self.membership.troubled_since.is_some_and(|it| it + TROUBLED <= clock::boottime());
+        if let Some(problem) = self.membership.problem().filter(|_| !(is_lasting && etcd.watch)) {
+            return self.own.note("etcd", problem);
+        }
         let hosts = self.state.subjects(Kind::Host).count();
         let well = match etcd.watch {
             true => format!("this machine's lease is renewed, {hosts} others are watched"),

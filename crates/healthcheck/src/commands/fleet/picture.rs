@@ -9,6 +9,7 @@ use health_reporter::{Status, bounded};
 use healthcheck_core::alerts::Heard;
 use healthcheck_core::{
     Cause, Facts, HostFacts, HostSight, Kind, Now, Observation, Policy, State, Subject, Verdict, step,
+    wording,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +58,9 @@ fn view(name: &str, machine: &Machine, state: &State, at: Timestamp, is_own: boo
     let verdict = verdict.cloned().unwrap_or_else(|| not_judged(machine, at));
     let about = facts.and_then(|facts| facts.about.clone()).or_else(|| machine.about()).unwrap_or_default();
     let presence = presence(machine, facts, &verdict);
-    let last_seen = last_seen(machine, facts, at);
+    // Of whom nobody can see how he is, only since when.
+    let is_unseen = presence == Presence::Unknown && machine.is_alive;
+    let last_seen = if is_unseen { Some(verdict.since) } else { last_seen(machine, facts, at) };
     let mut services = services(machine, presence, last_seen);
     if services.is_empty() && is_missed(presence) {
         let named =
@@ -65,6 +68,8 @@ fn view(name: &str, machine: &Machine, state: &State, at: Timestamp, is_own: boo
         services.extend(named);
     }
     let Verdict { status, cause, message, since, .. } = verdict;
+    let message =
+        last_seen.filter(|_| cause == Cause::Overdue).map_or(message.clone(), |it| aged(&message, it, at));
     MachineView {
         presence,
         status,
@@ -79,6 +84,15 @@ fn view(name: &str, machine: &Machine, state: &State, at: Timestamp, is_own: boo
         is_own,
         services,
     }
+}
+
+/// What was the matter when it was judged, with its age as it is now.
+fn aged(message: &str, last_seen: Timestamp, at: Timestamp) -> String {
+    let parts =
+        message.split_once(", last seen ").and_then(|(what, rest)| Some((what, rest.split_once(" ago")?.1)));
+    let age = Duration::try_from(at.duration_since(last_seen)).unwrap_or_default();
+    let age = wording::duration(Duration::from_secs(age.as_secs()));
+    parts.map_or_else(|| message.to_owned(), |(what, rest)| format!("{what}, last seen {age} ago{rest}"))
 }
 
 fn not_judged(machine: &Machine, at: Timestamp) -> Verdict {
