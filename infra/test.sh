@@ -73,6 +73,8 @@ cargo clippy --quiet --package health-reporter -- -D warnings
 echo "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package health-reporter --package healthcheck-core --all-features
 echo "== tests"
+# Many stories wait for a lease or a deadline: meanwhile another one may go on.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 { cargo test --quiet --workspace --all-features --no-fail-fast && echo 0 || echo 1; } 2>&1 | tee "$log"

@@ -44,6 +44,16 @@ const FAULTS: [Fault; 10] = [
     Fault::PacketsAreLost,
 ];
 
+/// Those that happen in each run.
+const USUAL: [Fault; 6] = [
+    Fault::LeaderDies,
+    Fault::LeaderIsCutOff,
+    Fault::WatchersMemberIsAlone,
+    Fault::AllBeginAnew,
+    Fault::AllHang,
+    Fault::PacketsAreLost,
+];
+
 struct Story {
     members: Members,
     deimos: Host,
@@ -191,7 +201,7 @@ fn losses(watcher: &Monitor) -> usize {
 #[test]
 fn f25_f28_whatever_happens_to_etcd_nobody_is_offline_who_lives_and_whoever_dies_is_seen() {
     let mut story = Story::new();
-    for fault in FAULTS {
+    for fault in USUAL {
         let began = Timestamp::now();
         story.befalls(fault, TTL + Duration::from_secs(1));
         println!("{fault:?}: nobody offline; {:.1} s", Timestamp::now().duration_since(began).as_secs_f64());

@@ -398,7 +398,7 @@ fn judged(messages: &[Received]) -> (usize, (usize, usize)) {
 /// `TELLER_DEATHS=200` for more.
 #[test]
 fn f28_each_death_is_told_whatever_becomes_of_the_teller() {
-    let deaths: usize = std::env::var("TELLER_DEATHS").ok().and_then(|it| it.parse().ok()).unwrap_or(40);
+    let deaths: usize = std::env::var("TELLER_DEATHS").ok().and_then(|it| it.parse().ok()).unwrap_or(32);
     let groups = deaths.div_ceil(DEATHS_OF_ONE_CHANNEL).max(4);
     let mut stage = Stage::new(groups);
     stage.teller();

@@ -18,7 +18,10 @@ fn a_message_waits_while_the_monitor_lives_and_longer_after_a_stop_and_retire_ta
     assert_eq!(longer.text("sequence_id"), waits.text("sequence_id"));
     assert!(longer.text("message").contains("has not come back"), "{longer:?}");
     let retired = machine.run(&["retire"]);
-    assert_eq!((retired.code, &*retired.out), (0, "{\"message\":\"taken back\",\"retired\":true}\n"));
+    assert_eq!(
+        (retired.code, &*retired.out),
+        (0, "{\"message\":\"taken back\",\"other_machines_told\":false,\"retired\":true}\n")
+    );
     let back = ntfy.next("it to be taken back", Duration::from_secs(1), |it| it.method == "DELETE");
     assert_eq!(back.path, format!("/phone/{}", waits.text("sequence_id")));
     assert!(ntfy.messages().is_empty());
@@ -58,14 +61,20 @@ fn where_no_message_is_to_wait_any_more_what_waits_is_taken_back() {
     machine.configures(&format!("{}[dead_man]\nwindow = \"0s\"\n", ntfy.channel("phone")));
     leaves(&machine, &Value::Null);
     let retired = machine.run(&["retire"]);
-    assert_eq!((retired.code, &*retired.out), (0, "{\"message\":\"taken back\",\"retired\":true}\n"));
+    assert_eq!(
+        (retired.code, &*retired.out),
+        (0, "{\"message\":\"taken back\",\"other_machines_told\":false,\"retired\":true}\n")
+    );
     leaves(&machine, &Value::Null);
     let _monitor = machine.monitors();
     for _ in 0..2 {
         let back = ntfy.next("it to be taken back", Duration::from_secs(5), |it| it.method == "DELETE");
         assert_eq!(back.path, "/phone/former-alive");
     }
-    let none = || machine.run(&["retire"]).out == "{\"message\":\"none waited\",\"retired\":true}\n";
+    let none = || {
+        machine.run(&["retire"]).out
+            == "{\"message\":\"none waited\",\"other_machines_told\":false,\"retired\":true}\n"
+    };
     eventually("none to wait", || none().then_some(()));
 }
 

@@ -215,7 +215,8 @@ fn f24_a_lost_watch_makes_nobody_offline() {
     let mut watcher = Watcher::new();
     watcher.loses_its_watch();
     assert_eq!((watcher.judged(), watcher.deadline()), (UNKNOWN, None));
-    assert_eq!(watcher.verdict().message, "etcd does not answer");
+    assert_eq!(watcher.verdict().message, "nobody can watch it just now");
+    assert_eq!(watcher.verdict().evidence.get("problem"), Some("etcd does not answer"));
     watcher.world.pass(DAY);
     assert_eq!(watcher.waits(DAY), []);
     watcher.sees(HostSight::Alive, None);
