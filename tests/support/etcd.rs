@@ -106,8 +106,21 @@ impl EtcdServer {
         fs::remove_dir_all(self.dir.join("data")).unwrap();
     }
 
+    /// Does nothing until it goes on; the signal is on its way when it is sent, and each thread takes it for itself.
+    #[track_caller]
     pub(crate) fn hang(&self) {
         self.signal(Signal::STOP);
+        let end = Instant::now() + READY;
+        while !self.has_stopped() {
+            assert!(Instant::now() < end, "etcd takes no signal");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn has_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let mut states = threads.map(|it| fs::read_to_string(it.unwrap().path().join("stat")).unwrap());
+        states.all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
     }
 
     pub(crate) fn go_on(&self) {
