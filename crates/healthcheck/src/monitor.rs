@@ -281,6 +281,7 @@ impl Monitor {
         let (state, gap) = std::mem::take(&mut self.state).resume(&self.now());
         self.state = state;
         self.note_start(gap.as_ref());
+        self.own.come_out();
         self.look_at_everything();
         self.look_for_the_known();
         self.plan();

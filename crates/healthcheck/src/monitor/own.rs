@@ -27,6 +27,13 @@ impl Own {
         Self { reporter, beat, pulse: limit * 2 / 5 }
     }
 
+    /// Waits until the first report is out: what an earlier run left there says nothing of this one.
+    pub(super) fn come_out(&self) {
+        if let Some(error) = self.reporter.as_ref().and_then(|it| it.flush().err()) {
+            warn!("no report of my own yet: {error}");
+        }
+    }
+
     /// How often the loop must go round, whatever happens.
     pub(super) const fn pulse(&self) -> Duration {
         self.pulse
