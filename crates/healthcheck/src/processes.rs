@@ -5,9 +5,13 @@
 //! leftover of a program that has ended, unless a program still runs that is older than it.
 
 use health_reporter::clock::start_ticks;
+use rustix::fs::Access;
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -31,6 +35,31 @@ fn family<T>(with: impl FnOnce(&mut Family) -> T) -> T {
 pub(crate) fn close_inherited_on_exec() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| close_fds::set_fds_cloexec(3, &[]));
+}
+
+/// Debian's.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program that is to lead a group of its own, in an environment that says only where programs are, and with nothing
+/// open of what we were started with. It is looked for here, which may take as long as a dead mount does not answer:
+/// whoever is started from its place shares our memory until then. Otherwise it would be a copy of us, and then each page
+/// that we write to costs a fault.
+pub(crate) fn clean(argv: &[String]) -> Command {
+    close_inherited_on_exec();
+    let (name, arguments) = argv.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    let mut command = Command::new(placed(name, &path).unwrap_or_else(|| name.into()));
+    command.arg0(name).args(arguments).process_group(0);
+    command.env_clear().env("PATH", path).env("LANG", "C.UTF-8");
+    command
+}
+
+/// Where the path leads to a program of this name; nothing where it does not, or need not be asked.
+fn placed(name: &str, path: &OsStr) -> Option<PathBuf> {
+    let is_program = |place: &PathBuf| place.is_file() && rustix::fs::access(place, Access::EXEC_OK).is_ok();
+    let is_named = !name.is_empty() && !name.contains('/');
+    let mut places = std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name));
+    if is_named { places.find(is_program) } else { None }
 }
 
 /// Starts a program that leads a process group of its own; whoever starts one buries it.
@@ -115,4 +144,35 @@ fn children() -> Option<Vec<u32>> {
     let path = format!("/proc/self/task/{}/children", std::process::id());
     let text = std::fs::read_to_string(path).ok()?;
     Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_program_is_started_from_its_place_under_the_name_that_it_was_called() {
+        let argv = ["sh", "-c", "echo $0"].map(str::to_owned);
+        let mut command = clean(&argv);
+        assert!(command.get_program().to_str().unwrap().starts_with('/'), "{command:?}");
+        assert_eq!(command.output().unwrap().stdout, b"sh\n");
+        for name in ["no-such-program", "", "./sh", "/bin/sh"] {
+            assert_eq!(clean(&[name.to_owned()]).get_program(), name);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_passed_over() {
+        let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        std::fs::create_dir(dirs[0].path().join("tool")).unwrap();
+        for (dir, mode) in [(&dirs[1], 0o644), (&dirs[2], 0o755)] {
+            let place = dir.path().join("tool");
+            std::fs::write(&place, "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = std::env::join_paths(dirs.iter().map(tempfile::TempDir::path)).unwrap();
+        assert_eq!(placed("tool", &path), Some(dirs[2].path().join("tool")));
+        assert_eq!(placed("tool", OsStr::new("")), None);
+    }
 }

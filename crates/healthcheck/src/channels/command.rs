@@ -15,8 +15,8 @@ use rustix::process::PidfdFlags;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,6 @@ use std::time::{Duration, Instant};
 const AFTERMATH: Duration = Duration::from_millis(250);
 /// Beyond this a program is ended; what of it is kept is far less.
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
-/// Debian's.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What of a notice goes into one variable.
 const VARIABLE_BYTES: usize = 1024;
 /// `sysexits.h`: try again later.
@@ -82,21 +80,15 @@ impl Runner {
     /// On a dead mount a program does not even fail to start.
     fn start(&self, notice: &Notice) -> Result<Started, Outcome> {
         let not_started = |error: io::Error| not_started(self.name(), &error);
-        let mut command = self.prepared(notice).map_err(not_started)?;
-        let start = move || processes::start(&mut command).map(|child| Started(Some(child)));
+        let (argv, variables) = (self.settings.command.clone(), variables(notice));
+        let input = input(notice).map_err(not_started)?;
+        let start = move || {
+            let mut command = processes::clean(&argv);
+            command.envs(std::env::var_os("HOME").map(|home| ("HOME", home))).envs(variables);
+            command.stdin(input).stdout(Stdio::null()).stderr(Stdio::piped());
+            processes::start(&mut command).map(|child| Started(Some(child)))
+        };
         self.attempts.within(self.settings.timeout, start)?.map_err(not_started)
-    }
-
-    fn prepared(&self, notice: &Notice) -> io::Result<Command> {
-        // Whatever we were started with open is nothing that a program should hold.
-        processes::close_inherited_on_exec();
-        let mut command = Command::new(self.name());
-        command.args(self.settings.command.iter().skip(1)).process_group(0).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()));
-        command.env("LANG", "C.UTF-8").envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
-        command.envs(variables(notice));
-        command.stdin(input(notice)?).stdout(Stdio::null()).stderr(Stdio::piped());
-        Ok(command)
     }
 }
 

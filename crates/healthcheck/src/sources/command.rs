@@ -6,14 +6,14 @@ mod output;
 
 use super::connect::{own_fault, plain};
 use super::threads::{Unfinished, finish};
-use crate::processes::close_inherited_on_exec;
+use crate::processes;
 use healthcheck_core::{CommandEnd, CommandFacts, ProbeError, ProbeFacts, ProbeKind};
 use member::Member;
 use output::Output;
 use rustix::io::Errno;
 use std::future::poll_fn;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,8 +21,6 @@ use tokio::time::{self, Instant};
 
 /// Beyond this a program is ended; what of it is kept is far less.
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
-/// Debian's.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a program gets of our environment, where it is set. Anything else may be a secret.
 const PASSED_ON: [&str; 4] = ["HOME", "USER", "LOGNAME", "TZ"];
 /// For what SIGKILL leaves to the kernel to do: at the time-out, and before it.
@@ -47,9 +45,9 @@ pub(super) async fn run(
     let deadline = Instant::now() + timeout;
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let problem = |why: &str| ProbeError::of(ProbeKind::Command, format!("cannot run {name}: {why}"));
-    let mut command = clean(argv);
+    let whole = argv.to_vec();
     // The start waits for the disk that the program is on, and a dead one must not hold up everything else.
-    let member = match finish(deadline, move || Member::start(&mut command, niceness)).await {
+    let member = match finish(deadline, move || Member::start(&mut prepared(&whole), niceness)).await {
         Ok(started) => started.map_err(|error| problem(&why_not_started(name, &error)))?,
         Err(Unfinished::NoThread(why)) => return Err(problem(why)),
         Err(Unfinished::Stuck) => return Err(problem("its start did not return: is it on a dead mount?")),
@@ -71,14 +69,8 @@ fn program(name: &str) -> String {
     health_reporter::bounded(name.rsplit('/').next().unwrap_or(name), 64)
 }
 
-fn clean(argv: &[String]) -> Command {
-    // Whatever we were started with open is nothing that a probe should hold.
-    close_inherited_on_exec();
-    let (name, arguments) = argv.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
-    let mut command = Command::new(name);
-    command.args(arguments).process_group(0).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()));
-    command.env("LANG", "C.UTF-8");
+fn prepared(argv: &[String]) -> Command {
+    let mut command = processes::clean(argv);
     command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

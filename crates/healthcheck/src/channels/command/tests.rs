@@ -3,6 +3,7 @@ use super::super::specimen;
 use super::*;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const LONG: Duration = TIMEOUT;
 const SHORT: Duration = Duration::from_millis(300);
