@@ -267,13 +267,17 @@ impl Alerts {
             opened_at: at,
         };
         self.incidents.insert(id, incident);
+        self.dirty.incidents.insert(id);
         self.dirty.head = true;
         id
     }
 
     fn join(&mut self, id: u64, transition: &Transition) {
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        incident.worst = incident.worst.max(transition.to);
+        if transition.to > incident.worst {
+            incident.worst = transition.to;
+            self.dirty.incidents.insert(id);
+        }
         let Transition { subject, to, cause, message, since, .. } = transition;
         let member = Member {
             subject: subject.clone(),
@@ -283,12 +287,15 @@ impl Alerts {
             since: *since,
             recovered: None,
         };
-        match incident.members.iter_mut().find(|member| member.subject == *subject) {
+        let members = &mut incident.members;
+        let known = members.iter().position(|member| member.subject == *subject);
+        let place = known.unwrap_or(members.len());
+        match members.get_mut(place) {
             Some(known) if known.recovered.is_none() => *known = Member { since: known.since, ..member },
             Some(known) => *known = member,
-            None => incident.members.push(member),
+            None => members.push(member),
         }
-        self.dirty.incidents.insert(id);
+        self.dirty.members.insert((id, place));
     }
 
     /// Whoever is not known any more is not bad any more either.
@@ -323,12 +330,15 @@ impl Alerts {
 
     fn leave(&mut self, id: u64, transition: &Transition) {
         let Some(incident) = self.incidents.get_mut(&id) else { return };
-        let left = incident.members.iter_mut().filter(|member| member.subject == transition.subject);
-        left.for_each(|member| member.recovered = Some(transition.at));
+        let left = incident.members.iter().position(|member| member.subject == transition.subject);
+        if let Some(member) = left.and_then(|place| incident.members.get_mut(place)) {
+            member.recovered = Some(transition.at);
+        }
+        self.dirty.members.extend(left.map(|place| (id, place)));
         if incident.members.iter().all(|member| member.recovered.is_some()) {
             incident.resolved = Some(transition.at);
+            self.dirty.incidents.insert(id);
         }
-        self.dirty.incidents.insert(id);
     }
 }
 

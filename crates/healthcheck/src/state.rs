@@ -3,6 +3,7 @@
 mod acts;
 mod alerts;
 mod database;
+mod members;
 mod place;
 mod reader;
 mod retention;
@@ -50,6 +51,8 @@ pub(crate) struct Store {
     given: PathBuf,
     place: Option<Place>,
     keeping: Keeping,
+    /// What the database calls itself.
+    name: Option<String>,
     /// What became of a database that could not be used any more.
     lost: Option<String>,
     /// The database does not know what we know: all of it is to be written first.
@@ -125,7 +128,12 @@ impl Store {
     /// are not kept.
     pub(crate) fn numbering(&self) -> Option<(String, i64)> {
         let Keeping::InDatabase(connection) = &self.keeping else { return None };
-        Some((rows::database(connection).ok()??, rows::last_transition(connection).ok()?))
+        Some((self.name.clone()?, rows::last_transition(connection).ok()?))
+    }
+
+    /// The name of the database that transitions are numbered in.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref().filter(|_| matches!(self.keeping, Keeping::InDatabase(_)))
     }
 
     /// The last transitions of a subject with their ids, the newest first.
@@ -190,6 +198,7 @@ impl Store {
             given: dir.to_owned(),
             place: None,
             keeping: Keeping::Nowhere { reason: String::new() },
+            name: None,
             lost: None,
             lacks_everything: false,
             is_suspect: Cell::new(false),
@@ -218,6 +227,7 @@ impl Store {
         let opened = opened.map_err(|trouble| Untaken::NotNow(trouble.into_reason(DATABASE)))?;
         self.lost = opened.lost.or_else(|| self.lost.take());
         self.keeping = opened.keeping;
+        self.name = self.read(rows::database).unwrap_or_default();
         Ok((opened.state, opened.alerts))
     }
 

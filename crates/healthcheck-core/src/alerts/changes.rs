@@ -1,7 +1,9 @@
 //! What of the alerts is to be kept, piece by piece, and how they are made of that again.
 
 use super::desk::Desk;
-use super::{Act, Alerts, AlertsHead, DeskHead, Incident, Outgoing, OutgoingState, Silence, Told, Trouble};
+use super::{
+    Act, Alerts, AlertsHead, DeskHead, Incident, Member, Outgoing, OutgoingState, Silence, Told, Trouble,
+};
 use crate::Subject;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Changes<'a> {
     /// What holds the rest together.
     pub head: Option<&'a AlertsHead>,
-    /// Incidents by number; those that are over stay as they are.
+    /// Incidents by number, without their members; those that are over stay as they are.
     pub incidents: Vec<&'a Incident>,
+    /// Members of incidents, each with the number of its incident and its place in it.
+    pub members: Vec<(u64, usize, &'a Member)>,
     /// What is the matter with a subject.
     pub troubles: Vec<(&'a Subject, Option<&'a Trouble>)>,
     /// How it stands with a channel.
@@ -60,6 +64,8 @@ pub struct Saved {
 pub(super) struct Dirty {
     pub(super) head: bool,
     pub(super) incidents: BTreeSet<u64>,
+    /// By incident, and by the place in it: a member costs what it is, not what its incident is.
+    pub(super) members: BTreeSet<(u64, usize)>,
     pub(super) troubles: BTreeSet<Subject>,
     pub(super) channels: BTreeSet<String>,
     pub(super) told: BTreeSet<(String, Subject)>,
@@ -76,6 +82,7 @@ impl Dirty {
     fn is_clean(&self) -> bool {
         !self.head
             && self.incidents.is_empty()
+            && self.members.is_empty()
             && self.troubles.is_empty()
             && self.channels.is_empty()
             && self.told.is_empty()
@@ -95,6 +102,7 @@ impl Alerts {
         Changes {
             head: (!dirty.is_clean()).then_some(&self.head),
             incidents: dirty.incidents.iter().filter_map(|id| self.incidents.get(id)).collect(),
+            members: dirty.members.iter().filter_map(|at| self.member(*at)).collect(),
             troubles: dirty.troubles.iter().map(|it| (it, self.troubles.get(it))).collect(),
             channels: dirty
                 .channels
@@ -106,6 +114,10 @@ impl Alerts {
             silences: dirty.silences.iter().map(|id| (*id, self.silences.get(id))).collect(),
             acts: dirty.acts.iter().collect(),
         }
+    }
+
+    fn member(&self, (id, place): (u64, usize)) -> Option<(u64, usize, &Member)> {
+        Some((id, place, self.incidents.get(&id)?.members.get(place)?))
     }
 
     /// What was really told.
@@ -121,6 +133,7 @@ impl Alerts {
         Changes {
             head: Some(&self.head),
             incidents: self.incidents.values().collect(),
+            members: self.incidents.values().flat_map(Incident::placed_members).collect(),
             troubles: self.troubles.iter().map(|(subject, it)| (subject, Some(it))).collect(),
             channels: desks.iter().map(|(name, desk)| (name.as_str(), Some(&desk.head))).collect(),
             told: desks

@@ -61,6 +61,18 @@ impl Incident {
         self.resolved.is_none()
     }
 
+    /// The same without its members, which are kept each by itself.
+    #[must_use]
+    pub fn without_members(&self) -> Self {
+        let Self { id, opened, resolved, worst, opened_at, .. } = *self;
+        let acknowledged = self.acknowledged.clone();
+        Self { id, opened, resolved, worst, acknowledged, members: Vec::new(), opened_at }
+    }
+
+    pub(crate) fn placed_members(&self) -> impl Iterator<Item = (u64, usize, &Member)> {
+        self.members.iter().enumerate().map(|(place, member)| (self.id, place, member))
+    }
+
     /// Whether it is of machines: those are told of by one watcher, and so with nothing else.
     pub(crate) fn is_of_hosts(&self) -> bool {
         self.members.first().is_some_and(|member| member.subject.kind == Kind::Host)

@@ -1,7 +1,7 @@
 //! What a monitor kept: texts by name, as a database has them.
 
 use health_reporter::Status;
-use healthcheck_core::alerts::{Alerts, Changes, Outgoing, Saved};
+use healthcheck_core::alerts::{Alerts, Changes, Incident, Member, Outgoing, Saved};
 use healthcheck_core::{State, Subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Store {
     head: Option<String>,
     incidents: BTreeMap<u64, String>,
+    members: BTreeMap<(u64, usize), String>,
     troubles: BTreeMap<Subject, String>,
     channels: BTreeMap<String, String>,
     told: BTreeMap<(String, Subject), String>,
@@ -30,8 +31,13 @@ impl Store {
         }
         self.head = changes.head.map(text);
         for incident in &changes.incidents {
-            put(&mut self.incidents, incident.id, Some(incident).filter(|it| it.is_open()));
+            let incident = incident.without_members();
+            put(&mut self.incidents, incident.id, Some(&incident).filter(|it| it.is_open()));
         }
+        for (incident, place, member) in &changes.members {
+            put(&mut self.members, (*incident, *place), Some(member));
+        }
+        self.members.retain(|(incident, _), _| self.incidents.contains_key(incident));
         for (subject, trouble) in &changes.troubles {
             put(&mut self.troubles, (*subject).clone(), trouble.as_ref());
         }
@@ -54,7 +60,7 @@ impl Store {
         let Some(head) = &self.head else { return Alerts::new("x") };
         Alerts::restored(Saved {
             head: value(head),
-            incidents: self.incidents.values().map(|it| value(it)).collect(),
+            incidents: self.incidents.values().map(|it| self.incident(it)).collect(),
             troubles: self.troubles.iter().map(|(subject, it)| (subject.clone(), value(it))).collect(),
             channels: self.channels.iter().map(|(name, it)| (name.clone(), value(it))).collect(),
             told: self
@@ -65,6 +71,14 @@ impl Store {
             outbox: self.outbox.values().map(|it| value(it)).collect(),
             silences: self.silences.values().map(|it| value(it)).collect(),
         })
+    }
+
+    fn incident(&self, kept: &str) -> Incident {
+        let mut incident: Incident = value(kept);
+        let members = self.members.range((incident.id, 0)..(incident.id + 1, 0));
+        let members = members.map(|(_, it)| value::<Member>(it));
+        incident.members.extend(members);
+        incident
     }
 
     /// Whether anything is on its way.

@@ -170,10 +170,11 @@ impl Ledger {
 
     fn note_ledgered(&mut self, ids: &[i64]) {
         if let Some(last) = ids.last() {
-            // It may be another database by now; which one it is may be asked again, the number is known.
-            let state = self.store.numbering().map(|(state, _)| state);
-            let state = state.unwrap_or_else(|| self.ledgered.state.clone());
-            self.ledgered = Ledgered { state, last: *last };
+            // It may be another database by now.
+            if let Some(name) = self.store.name().filter(|name| *name != self.ledgered.state) {
+                self.ledgered.state = name.to_owned();
+            }
+            self.ledgered.last = *last;
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Whoever else holds the database is not waited for longer: there is more to watch.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
-const STATEMENTS_CACHED: usize = 48;
+const STATEMENTS_CACHED: usize = 64;
 
 /// Opens without following a link, and without writing anything.
 pub(crate) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

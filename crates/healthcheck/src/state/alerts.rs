@@ -1,7 +1,8 @@
 //! The alerts in their tables, written and read: incidents, what each channel was told, and what is on its way to it.
 
+use super::members;
 use super::retention;
-use super::rows::{self, Read, bounded, json, parsed, subject};
+use super::rows::{self, Read, bounded, json, number, parsed, subject};
 use super::schema::SCHEMA;
 use healthcheck_core::Subject;
 use healthcheck_core::alerts::{Alerts, AlertsHead, Changes, Incident, Outgoing, Saved, Silence};
@@ -81,7 +82,8 @@ pub(super) const LOOKED_AT_MEANWHILE: usize = 50;
 
 /// Whether the tables are such that each statement means something.
 pub(super) fn check_statements(connection: &Connection) -> rusqlite::Result<()> {
-    WRITING.iter().chain(&READING).try_for_each(|sql| connection.prepare_cached(sql).map(drop))
+    let all = WRITING.iter().chain(&READING).chain(&members::STATEMENTS);
+    all.into_iter().try_for_each(|sql| connection.prepare_cached(sql).map(drop))
 }
 
 /// Alerts that know nothing, under a name of their own.
@@ -94,6 +96,7 @@ pub(super) fn put(connection: &Connection, changes: &Changes<'_>) -> rusqlite::R
     let Some(head) = changes.head else { return Ok(()) };
     connection.prepare_cached(PUT_HEAD)?.execute([json(head)?])?;
     changes.incidents.iter().try_for_each(|incident| put_incident(connection, incident))?;
+    members::put(connection, &changes.members)?;
     put_subjects_and_channels(connection, changes)?;
     changes.outbox.iter().try_for_each(|outgoing| put_outgoing(connection, outgoing))?;
     for (id, silence) in &changes.silences {
@@ -123,7 +126,8 @@ fn put_incident(connection: &Connection, incident: &Incident) -> rusqlite::Resul
     let resolved = incident.resolved.map(|resolved| resolved.to_string());
     let opened = incident.opened.to_string();
     let worst = incident.worst.as_str();
-    statement.execute(params![number(incident.id), opened, resolved, worst, json(incident)?]).map(drop)
+    let record = json(&incident.without_members())?;
+    statement.execute(params![number(incident.id), opened, resolved, worst, record]).map(drop)
 }
 
 fn put_subjects_and_channels(connection: &Connection, changes: &Changes<'_>) -> rusqlite::Result<()> {
@@ -176,10 +180,6 @@ fn named(subject: &Subject) -> (&'static str, &str) {
     (subject.kind.as_str(), &subject.name)
 }
 
-fn number(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
-}
-
 /// What was found of alerts.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -222,7 +222,7 @@ pub(super) fn found(connection: &Connection) -> rusqlite::Result<Found> {
     };
     let saved = Saved {
         head,
-        incidents: rows::rows(connection, OPEN, [i64::MAX], incident)?,
+        incidents: completed(connection, rows::rows(connection, OPEN, [i64::MAX], incident)?)?,
         troubles: rows::rows(connection, TROUBLES, [], |row| Ok((subject(row, 0)?, parsed(row, 2)?)))?,
         channels: rows::rows(connection, CHANNELS, [], |row| Ok((row.get(0)?, parsed(row, 1)?)))?,
         told: rows::rows(connection, TOLD, [], |row| Ok((row.get(0)?, subject(row, 1)?, parsed(row, 3)?)))?,
@@ -247,7 +247,11 @@ pub(super) fn incidents(connection: &Connection, limit: usize) -> rusqlite::Resu
     let mut incidents = rows::rows(connection, OPEN, [bounded(limit)], incident)?;
     let left = limit.saturating_sub(incidents.len());
     incidents.extend(rows::rows(connection, RESOLVED, [bounded(left)], incident)?);
-    Ok(incidents)
+    completed(connection, incidents)
+}
+
+fn completed(connection: &Connection, mut incidents: Vec<Incident>) -> rusqlite::Result<Vec<Incident>> {
+    members::complete(connection, &mut incidents).map(|()| incidents)
 }
 
 /// One incident, open or over.
@@ -255,7 +259,7 @@ pub(super) fn incident_by_id(connection: &Connection, id: u64) -> rusqlite::Resu
     if !has_tables(connection) {
         return Ok(None);
     }
-    Ok(rows::rows(connection, ONE, [number(id)], incident)?.pop())
+    Ok(completed(connection, rows::rows(connection, ONE, [number(id)], incident)?)?.pop())
 }
 
 /// Those of the last notices that tell of a subject, the newest first.

@@ -10,13 +10,14 @@ use super::schema::{self, SCHEMA};
 use crate::sqlite::{Trouble, companion_of, printable};
 use healthcheck_core::State;
 use healthcheck_core::alerts::Alerts;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// A database up to this size is checked as a whole each time it is opened, a larger one where the state is.
 const CHECKED_BYTES: u64 = 4 * 1024 * 1024;
-/// What is read at the start; the first three are in a database of any version.
-const CHECKED_TABLES: [&str; 7] = ["meta", "subjects", "gaps", "troubles", "channels", "told", "silences"];
+/// What is read at the start; the first three are in a database of any version, the last since the fourth.
+const CHECKED_TABLES: [&str; 8] =
+    ["meta", "subjects", "gaps", "troubles", "channels", "told", "silences", "incident_members"];
 /// `synchronous = FULL` costs a flush each commit, and is set for each connection; so is all that bounds the memory.
 const SETTINGS: &str = "
     PRAGMA cell_size_check = ON;
@@ -83,6 +84,7 @@ fn check(connection: &Connection, len: u64, version: usize) -> Result<(), Troubl
     let tables = match version {
         _ if len <= CHECKED_BYTES => &["1"][..],
         1 => &CHECKED_TABLES[..3],
+        2 | 3 => &CHECKED_TABLES[..7],
         _ => &CHECKED_TABLES,
     };
     for table in tables {
@@ -149,21 +151,31 @@ fn untouched(path: &Path, newer: &str, connection: Connection) -> Opened {
 
 /// Does the work in one transaction, which is on the disk afterwards where that is wanted.
 pub(super) fn transact<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     durability: Durability,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     if durability == Durability::Kill {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
     }
-    let outcome =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        });
+    let outcome = within(connection, work);
     if durability == Durability::Kill {
         connection.pragma_update(None, "synchronous", "FULL")?;
     }
     outcome
+}
+
+/// The statements that begin and end it are prepared once, as all others.
+fn within<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let does = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
+    does("BEGIN IMMEDIATE")?;
+    let done = work(connection).and_then(|done| does("COMMIT").map(|()| done));
+    // A full disk has ended it already. Where it goes on, the next one says so.
+    if done.is_err() && !connection.is_autocommit() {
+        let _ = does("ROLLBACK");
+    }
+    done
 }

@@ -249,6 +249,11 @@ pub(super) fn database(connection: &Connection) -> rusqlite::Result<Option<Strin
     Ok(rows(connection, DATABASE, [], |row| Ok(row.get(0)?))?.pop())
 }
 
+/// As the database has it.
+pub(super) fn number(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
 pub(super) fn bounded(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

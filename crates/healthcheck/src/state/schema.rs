@@ -6,7 +6,12 @@ use rusqlite::Connection;
 pub(super) const SCHEMA: Schema = Schema {
     // hchk
     application: 0x6863_686b,
-    migrations: &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")],
+    migrations: &[
+        include_str!("schema/1.sql"),
+        include_str!("schema/2.sql"),
+        include_str!("schema/3.sql"),
+        include_str!("schema/4.sql"),
+    ],
 };
 /// No machine lives to see so many transitions; beyond it a number was not counted.
 const MAX_ID: i64 = 1 << 48;

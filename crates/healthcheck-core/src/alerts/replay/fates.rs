@@ -3,7 +3,7 @@
 use crate::alerts::{Alerts, Held, Incident, Notice, NoticeReason, Told};
 use health_reporter::Status;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of an incident.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,9 @@ impl Fates {
 
     /// Takes in a plan before what is over is forgotten.
     pub(super) fn note(&mut self, alerts: &Alerts, notices: &[Notice]) {
-        for incident in alerts.dirty.incidents.iter().filter_map(|id| alerts.incidents.get(id)) {
+        let joined = alerts.dirty.members.iter().map(|(id, _)| id);
+        let changed: BTreeSet<_> = alerts.dirty.incidents.iter().chain(joined).collect();
+        for incident in changed.into_iter().filter_map(|id| alerts.incidents.get(id)) {
             let heard = self.0.remove(&incident.id).map(|fate| fate.heard).unwrap_or_default();
             self.0.insert(incident.id, Fate { incident: incident.clone(), heard });
         }

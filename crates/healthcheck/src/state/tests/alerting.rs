@@ -185,6 +185,33 @@ fn a_row_of_alerts_that_cannot_be_read_costs_itself() {
 }
 
 #[test]
+fn subjects_of_an_incident_are_kept_each_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut monitor = Monitor::start(dir.path());
+    monitor.rules.group_wait = Duration::from_secs(60);
+    for name in ["wall", "camera", "core"] {
+        monitor.sees(name, Status::Error);
+    }
+    monitor.sees("camera", Status::Healthy);
+    drop(monitor.store);
+    let members = |dir: &Path| {
+        let open: Vec<_> = kept_alerts(dir).open_incidents().flat_map(|it| it.members.clone()).collect();
+        open.into_iter().map(|it| (it.subject.name.to_string(), it.recovered.is_some())).collect::<Vec<_>>()
+    };
+    let named = |name: &str, is_over: bool| (name.to_owned(), is_over);
+    assert_eq!(members(dir.path()), [named("wall", false), named("camera", true), named("core", false)]);
+    let record: String =
+        connection(dir.path()).query_row("SELECT record FROM incidents", [], |row| row.get(0)).unwrap();
+    assert!(record.contains("\"members\":[]"), "{record}");
+    let damage =
+        "UPDATE incident_members SET record = replace(record, 'camera', 'another') WHERE name = 'camera'";
+    connection(dir.path()).execute(damage, []).unwrap();
+    assert_eq!(members(dir.path()), [named("wall", false), named("core", false)]);
+    connection(dir.path()).execute("DELETE FROM incidents", []).unwrap();
+    assert_eq!(count(dir.path(), "incident_members"), 0);
+}
+
+#[test]
 fn alerts_whose_head_is_lost_begin_anew_and_the_state_goes_on() {
     for sql in [
         "DELETE FROM meta WHERE key = 'alerts'",

@@ -13,6 +13,9 @@ const GOLDEN_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/
 /// The same story, and what was done in it.
 const GOLDEN_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v3.db");
 
+/// The same, with the subjects of incidents each by itself.
+const GOLDEN_4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/state-v4.db");
+
 /// The story in the golden database.
 fn tell(monitor: &mut Monitor) -> Vec<(i64, Transition)> {
     let mut story = monitor.sees("camera", Status::Healthy);
@@ -74,14 +77,6 @@ fn an_older_version_is_looked_at_as_it_is() {
 #[test]
 fn the_third_version_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    if !Path::new(GOLDEN_3).exists() {
-        let mut monitor = Monitor::start(dir.path());
-        monitor.alerts.started(&monitor.now);
-        tell_everything(&mut monitor);
-        drop(monitor);
-        fs::copy(database(dir.path()), GOLDEN_3).unwrap();
-        panic!("the golden database was not there, and was made: it is never to change");
-    }
     fs::copy(GOLDEN_3, database(dir.path())).unwrap();
     let name = Store::read_only(dir.path()).unwrap().database().unwrap();
     assert!(name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
@@ -105,6 +100,21 @@ fn the_third_version_is_read() {
     let reader = Store::read_only(dir.path()).unwrap();
     assert_eq!(reader.database().unwrap(), name);
     assert_eq!(reader.acts(9).unwrap()[..3], acts);
+}
+
+#[test]
+fn the_fourth_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Path::new(GOLDEN_4).exists() {
+        let mut monitor = Monitor::start(dir.path());
+        monitor.alerts.started(&monitor.now);
+        tell_everything(&mut monitor);
+        drop(monitor);
+        fs::copy(database(dir.path()), GOLDEN_4).unwrap();
+        panic!("the golden database was not there, and was made: it is never to change");
+    }
+    fs::copy(GOLDEN_4, database(dir.path())).unwrap();
+    goes_on(dir.path());
 }
 
 /// What was known and told is known again.
@@ -157,8 +167,8 @@ fn grow(dir: &Path) {
         ALTER TABLE incidents ADD COLUMN blame TEXT;
         CREATE TABLE drills (id INTEGER PRIMARY KEY, notice TEXT NOT NULL);
         INSERT INTO drills (notice) VALUES ('this is a drill');
-        UPDATE meta SET value = '5' WHERE key = 'schema_version';
-        PRAGMA user_version = 5;";
+        UPDATE meta SET value = '6' WHERE key = 'schema_version';
+        PRAGMA user_version = 6;";
     connection.execute_batch(additions).unwrap();
 }
 
@@ -172,7 +182,7 @@ fn a_newer_database_is_read_and_left_as_it_is() {
     let before = fs::read(database(dir.path())).unwrap();
     let mut monitor = Monitor::start(dir.path());
     assert!(monitor.store.is_read_only() && matches!(monitor.store.keeping, Keeping::Untouched { .. }));
-    let told = "state.db was made by a newer healthcheck (schema 5, this one knows 3): it is watched on without being \
+    let told = "state.db was made by a newer healthcheck (schema 6, this one knows 4): it is watched on without being \
                 kept; update this program";
     assert!(monitor.store.problems()[0].ends_with(told), "{:?}", monitor.store.problems());
     assert_eq!(monitor.state, first.state);
@@ -206,7 +216,7 @@ fn a_state_of_a_newer_judge_is_left_as_it_is() {
 #[test]
 fn a_version_that_contradicts_itself_is_damage() {
     for sql in [
-        "PRAGMA user_version = 4",
+        "PRAGMA user_version = 5",
         "PRAGMA user_version = 0",
         "PRAGMA application_id = 7",
         "DELETE FROM meta",
