@@ -4,6 +4,7 @@
 use crate::sources::machine::Machine;
 use crate::sources::processes::Processes;
 use healthcheck_core::{Observation, ProcessFacts, ProcessSight, Resources, Subject};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,8 +60,7 @@ fn measure(numbers: &mpsc::Sender<Numbers>, wanted: &Mutex<Vec<Watched>>, is_ove
         let seen = machine.look();
         let observations = seen.observations();
         let wanted = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
-        let costs = wanted.into_iter().filter_map(|it| Some((cost(&it, &processes)?, it.subject)));
-        let costs = costs.map(|(cost, subject)| (subject, cost)).collect();
+        let costs = costs(wanted, &processes);
         if numbers.blocking_send(Numbers { resources: seen.resources, observations, costs }).is_err() {
             return;
         }
@@ -70,11 +70,37 @@ fn measure(numbers: &mpsc::Sender<Numbers>, wanted: &Mutex<Vec<Watched>>, is_ove
     }
 }
 
-fn cost(watched: &Watched, processes: &Processes) -> Option<ProcessFacts> {
-    match processes.look(u64::from(watched.pid)) {
-        ProcessSight::Seen(seen) if seen.start_ticks == watched.start_ticks && !seen.state.has_ended() => {
-            Some(seen)
-        }
-        _ => None,
+/// Whoever reports of several services is looked at once.
+fn costs(wanted: Vec<Watched>, processes: &Processes) -> Vec<(Subject, ProcessFacts)> {
+    let mut sights = BTreeMap::new();
+    let cost = |Watched { subject, pid, start_ticks }| {
+        let sight = sights.entry(pid).or_insert_with(|| processes.look(u64::from(pid)));
+        let ProcessSight::Seen(seen) = sight else { return None };
+        let is_it = seen.start_ticks == start_ticks && !seen.state.has_ended();
+        is_it.then(|| (subject, seen.clone()))
+    };
+    wanted.into_iter().filter_map(cost).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subject_of_a_process_that_lives_is_told_its_cost() {
+        let pid = std::process::id();
+        let start_ticks = health_reporter::clock::start_ticks(pid).unwrap();
+        let watched =
+            |name: &str, pid, start_ticks| Watched { subject: Subject::service(name), pid, start_ticks };
+        let wanted = vec![
+            watched("audio", pid, start_ticks),
+            watched("camera", pid, start_ticks),
+            watched("former", pid, start_ticks - 1),
+            watched("gone", 4_194_304, 1),
+        ];
+        let costs = costs(wanted, &Processes::at("/proc"));
+        let names: Vec<&str> = costs.iter().map(|(subject, _)| &*subject.name).collect();
+        assert_eq!(names, ["audio", "camera"]);
+        assert!(costs.iter().all(|(_, process)| process.cost.memory_bytes > 0));
     }
 }
