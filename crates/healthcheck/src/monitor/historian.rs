@@ -85,6 +85,7 @@ impl Historian {
             state_dir: state_dir.to_owned(),
             host: host.to_owned(),
             keeper,
+            reader: None,
             positions: BTreeMap::new(),
             failed: None,
             lost: None,
@@ -106,6 +107,8 @@ impl Historian {
             waiting.batches.pop_front();
             waiting.overrun += 1;
         }
+        // Whoever is woken up needs the lock.
+        drop(waiting);
         self.inbox.bell.notify_one();
     }
 
@@ -161,6 +164,8 @@ struct Thread {
     state_dir: PathBuf,
     host: String,
     keeper: Keeper,
+    /// The state that was last read, by its name.
+    reader: Option<(String, Reader)>,
     /// How far each origin was taken in, where that is known.
     positions: BTreeMap<(String, String), Position>,
     /// Why it is not written.
@@ -185,6 +190,9 @@ impl Thread {
                 self.rest = Instant::now() + TOGETHER;
                 self.is_behind = false;
                 let outcome = self.take_in();
+                if outcome.is_err() {
+                    self.reader = None;
+                }
                 self.note(outcome);
             }
             asked.into_iter().for_each(|asked| drop(asked.send(self.failed.clone())));
@@ -193,6 +201,8 @@ impl Thread {
             }
             self.prune_if_due();
         }
+        // The last one who has a database open tidies it up, and who only reads cannot.
+        self.reader = None;
         lock(&self.inbox.waiting).has_ended = true;
         self.inbox.ended.notify_all();
     }
@@ -257,14 +267,15 @@ impl Thread {
         let first = &found[0].batch;
         let origin = Origin { host: self.host.clone(), state: first.state.clone(), run: first.run.clone() };
         let before = self.position(&origin)?;
-        let reader = self.reader(&origin.state)?;
+        self.find_reader(&origin.state)?;
+        let reader = self.reader.as_ref().map(|(_, reader)| reader);
         let mut building = Building::after(before);
         let together = found.iter().take_while(|it| {
             (&it.batch.run, &it.batch.state, it.batch.record) == (&first.run, &first.state, first.record)
         });
         let mut taken = 0;
         for Front { batch, .. } in together {
-            if !building.add(batch, reader.as_ref())? {
+            if !building.add(batch, reader)? {
                 break;
             }
             taken += 1;
@@ -302,14 +313,18 @@ impl Thread {
         Ok(position)
     }
 
-    /// The state in which transitions are numbered so, if it is still there.
-    fn reader(&self, state: &str) -> Result<Option<Reader>, HistoryError> {
-        if state.is_empty() {
-            return Ok(None);
+    /// The state in which transitions are numbered so, if it is still there. It stays open as long as it is the same one.
+    fn find_reader(&mut self, state: &str) -> Result<(), HistoryError> {
+        if self.reader.as_ref().is_some_and(|(known, reader)| known == state && !reader.is_outdated()) {
+            return Ok(());
         }
-        let reader = Store::read_only(&self.state_dir).map_err(unread)?;
-        let is_same = reader.database().map_err(unread)? == state;
-        Ok(is_same.then_some(reader))
+        self.reader = None;
+        if !state.is_empty() {
+            let reader = Store::read_only(&self.state_dir).map_err(unread)?;
+            let name = reader.database().map_err(unread)?;
+            self.reader = (name == state).then_some((name, reader));
+        }
+        Ok(())
     }
 
     fn prune_if_due(&mut self) {

@@ -2,7 +2,7 @@
 
 use super::acts;
 use super::alerts::{self, Found};
-use super::database::{abandon, connect};
+use super::database::{abandon, connect, is_gone};
 use super::place::database_in;
 use super::rows;
 use crate::sqlite::{companion_of, immutable, printable};
@@ -16,6 +16,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Reader {
     connection: Connection,
+    /// It does not see what is written from now on.
+    is_frozen: bool,
 }
 
 impl Reader {
@@ -34,14 +36,15 @@ impl Reader {
     pub(super) fn at(path: &Path) -> rusqlite::Result<Self> {
         Self::readable(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?).or_else(|error| {
             let has_log = companion_of(path, "-wal").metadata().is_ok_and(|log| log.len() > 0);
-            if has_log { Err(error) } else { Self::readable(immutable(path)?) }
+            let reader = if has_log { Err(error) } else { Self::readable(immutable(path)?) };
+            reader.map(|reader| Self { is_frozen: true, ..reader })
         })
     }
 
     /// The files are opened by the first question.
     fn readable(connection: Connection) -> rusqlite::Result<Self> {
         rows::check_reading(&connection)?;
-        Ok(Self { connection })
+        Ok(Self { connection, is_frozen: false })
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -110,6 +113,11 @@ impl Reader {
     /// The gaps after an id, the oldest first.
     pub(crate) fn gaps_after(&self, id: i64, limit: usize) -> Result<Vec<(i64, Gap)>, ReadError> {
         Ok(rows::gaps_after(&self.connection, id, limit)?)
+    }
+
+    /// Whether it may show something else than what is kept by now.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_frozen || is_gone(&self.connection)
     }
 
     /// The name that this database has for itself: in another one, the same ids are those of something else.

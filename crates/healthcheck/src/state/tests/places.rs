@@ -159,8 +159,12 @@ fn a_database_that_is_removed_is_begun_again_with_all_that_is_known() {
     let dir = tempfile::tempdir().unwrap();
     let mut monitor = Monitor::start(dir.path());
     monitor.sees("camera", Status::Healthy);
+    let reader = Store::read_only(dir.path()).unwrap();
+    assert!(!reader.is_outdated());
     fs::remove_file(database(dir.path())).unwrap();
+    assert!(reader.is_outdated());
     monitor.gets_by("core", Status::Error);
+    assert!(reader.is_outdated() && !Store::read_only(dir.path()).unwrap().is_outdated());
     assert!(monitor.store.problems()[0].contains("removed"), "{:?}", monitor.store.problems());
     let Monitor { store, state, .. } = monitor;
     drop(store);
