@@ -2,6 +2,7 @@
 
 mod leases;
 mod members;
+mod own;
 mod publish;
 mod show;
 mod tellers;

@@ -13,21 +13,21 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const TTL: Duration = Duration::from_secs(3);
-const LEASE: &str = "ttl = \"3s\"\ninterval = \"1s\"\n";
+pub(super) const LEASE: &str = "ttl = \"3s\"\ninterval = \"1s\"\n";
 /// Nothing is waited for but what leases need.
 const AT_ONCE: &str =
     "[alerts]\ngrace = \"0s\"\ngroup_wait = \"1s\"\nrestart_wait = \"0s\"\nstopped_after = \"3s\"\n";
 
 /// An etcd, and deimos that watches who else is there.
-struct Fleet {
-    etcd: EtcdServer,
-    ntfy: Ntfy,
-    deimos: Host,
+pub(super) struct Fleet {
+    pub(super) etcd: EtcdServer,
+    pub(super) ntfy: Ntfy,
+    pub(super) deimos: Host,
     _room: Machine,
 }
 
 impl Fleet {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let room = Machine::new();
         let (etcd, ntfy) = (EtcdServer::start(&room.root().join("etcd")), Ntfy::new());
         let deimos = Host::new("deimos");
@@ -42,7 +42,7 @@ impl Fleet {
     }
 
     /// A host that is watched, and has no way to tell anybody anything.
-    fn host(&self, name: &str) -> Host {
+    pub(super) fn host(&self, name: &str) -> Host {
         let host = Host::new(name);
         let more = format!("[fleet]\nhostname = \"{name}.lan\"\ndescription = \"rack 2\"\n");
         host.joins(&[self.etcd.url()], LEASE, &more);
@@ -51,7 +51,7 @@ impl Fleet {
 
     /// The watcher, which has seen these for long enough to believe what it sees.
     #[track_caller]
-    fn watches(&self, hosts: &[&str]) -> Monitor {
+    pub(super) fn watches(&self, hosts: &[&str]) -> Monitor {
         let monitor = self.deimos.monitors();
         for host in hosts {
             self.deimos.sees(host, "online");
@@ -60,17 +60,17 @@ impl Fleet {
         monitor
     }
 
-    fn entry(&self, key: &str) -> Value {
+    pub(super) fn entry(&self, key: &str) -> Value {
         let said = self.etcd.ctl(&["get", "-w", "json", &format!("/health/{key}")]);
         serde_json::from_str::<Value>(&said).unwrap()["kvs"][0].clone()
     }
 
     /// How often somebody was told that a machine is offline.
-    fn offline(&self) -> usize {
+    pub(super) fn offline(&self) -> usize {
         self.ntfy.messages().iter().filter(|it| it.words().contains("offline")).count()
     }
 
-    fn is_there(&self, key: &str) -> bool {
+    pub(super) fn is_there(&self, key: &str) -> bool {
         !self.entry(key).is_null()
     }
 }
