@@ -5,7 +5,7 @@ use crate::leased::Leased;
 use crate::measured::Measured;
 use crate::probed::{LOOP_RESTARTS, Look, Probes};
 use crate::recent::Recent;
-use crate::sight::{AgeEvidence, Sight};
+use crate::sight::{AgeEvidence, Before, Past, Sight};
 use crate::sleeps::Sleeps;
 use crate::summary::Summary;
 use crate::{
@@ -29,6 +29,8 @@ pub(crate) struct Memory {
     pub(crate) report: Option<Box<Summary>>,
     /// When that one was written; of this boot only.
     pub(crate) sight: Option<Sight>,
+    /// What the last boot left of the report.
+    past: Option<Box<Past>>,
     /// What makes the report unusable now.
     pub(crate) obstacle: Option<Box<Obstacle>>,
     pub(crate) process: ProcessSight,
@@ -181,12 +183,14 @@ impl Memory {
         self
     }
 
-    /// What is left of it when the machine has booted.
-    pub(crate) fn after_boot(&mut self, awake: Duration) {
+    /// What is left of it when the machine has booted; `until` is the last boot time before that.
+    pub(crate) fn after_boot(&mut self, until: Duration, awake: Duration) {
         let watched_until = self.obstacle.as_ref().map_or(awake, |obstacle| obstacle.since_awake);
         let host = self.host.take().map(|host| Box::new(host.after_boot(watched_until)));
         let report = self.report.take();
-        *self = Self { report, host, ..Self::default() };
+        let seen = self.sight.as_ref().map(|sight| sight.past(until));
+        let past = seen.or_else(|| self.past.take().map(|past| past.aged(until)));
+        *self = Self { report, host, past: past.map(Box::new), ..Self::default() };
     }
 
     /// Nobody looked for so long, the machine being awake: that counts against nobody, and whoever was alive before
@@ -210,6 +214,7 @@ impl Memory {
             + problem
             + ending
             + version
+            + self.past.as_ref().map_or(0, |_| size_of::<Past>())
             + self.reruns.heap_bytes()
             + self.probes.heap_bytes()
             + self.measured.as_ref().map_or(0, |_| size_of::<Measured>())
@@ -280,7 +285,8 @@ impl Memory {
 
     fn read(&mut self, file: &ReportFile, seen: Seen, name: &str, now: &Now, room: Room<'_>) {
         self.owner_uid = Some(file.owner_uid);
-        let sight = Sight::of(file, self.sight.as_ref(), room.sleeps, now);
+        let before = Before { sight: self.sight.as_ref(), past: self.past.as_deref() };
+        let sight = Sight::of(file, before, room.sleeps, now);
         if let Some(problem) = strangers_process(file, &seen.process, &sight) {
             return self.hinder(Hindrance::NotPermitted, &problem, Some(file.changed), now);
         }
@@ -312,7 +318,8 @@ impl Memory {
             self.process = process;
         }
         self.has_reported |= !sight.is_before_boot;
-        self.sight = Some(sight);
+        // Whatever was known of an earlier boot is known of this one by now.
+        (self.sight, self.past) = (Some(sight), None);
         self.report = Some(Box::new(summary));
         self.obstacle = None;
     }

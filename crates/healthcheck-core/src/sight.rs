@@ -28,6 +28,44 @@ pub(crate) struct Sight {
     pub(crate) is_before_boot: bool,
 }
 
+/// The times of a file, by which one content of it is told from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileTimes {
+    modified: Timestamp,
+    changed: Timestamp,
+}
+
+/// What was seen before a look at a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before<'a> {
+    /// In the same boot.
+    pub(crate) sight: Option<&'a Sight>,
+    /// In an earlier boot.
+    pub(crate) past: Option<&'a Past>,
+}
+
+impl Before<'_> {
+    /// What was known of this very content before the machine booted.
+    fn past_of(&self, file: &ReportFile) -> Option<&Past> {
+        self.past.filter(|past| past.times == FileTimes::of(file))
+    }
+}
+
+/// A content of a report as it was known before the machine booted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Past {
+    times: FileTimes,
+    /// How old it was at least.
+    age: Duration,
+}
+
+impl Past {
+    /// A boot later, in which nobody looked.
+    pub(crate) fn aged(self, by: Duration) -> Self {
+        Self { age: self.age + by, ..self }
+    }
+}
+
 /// Where an age comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,12 +99,12 @@ impl AgeEvidence {
 }
 
 impl Sight {
-    /// A look at a file; `former` is the one before it in the same boot.
-    pub(crate) fn of(file: &ReportFile, former: Option<&Self>, sleeps: &Sleeps, now: &Now) -> Self {
-        let (age, evidence) = written_age(file, now)
+    pub(crate) fn of(file: &ReportFile, before: Before<'_>, sleeps: &Sleeps, now: &Now) -> Self {
+        let former = before.sight;
+        let (age, evidence) = written_age(file, before, now)
             .filter(|_| !former.is_some_and(|former| former.has_disproved(file)))
             .or_else(|| former.and_then(|former| former.age_of(file, now)))
-            .unwrap_or_else(|| age_by_file_times(file, now));
+            .unwrap_or_else(|| age_at_first_sight(file, before, now));
         Self {
             modified: file.modified,
             changed: file.changed,
@@ -76,7 +114,7 @@ impl Sight {
             unwatched: Duration::ZERO,
             suspended: now.suspended,
             evidence,
-            is_before_boot: is_before_boot(file, former, now),
+            is_before_boot: is_before_boot(file, before, now),
         }
     }
 
@@ -111,12 +149,21 @@ impl Sight {
         self.seen_boottime.checked_sub(self.age)
     }
 
+    /// What is left of it when the machine has booted; `until` is the last boot time before that.
+    pub(crate) fn past(&self, until: Duration) -> Past {
+        Past { times: self.times(), age: self.age + until.saturating_sub(self.seen_boottime) }
+    }
+
+    const fn times(&self) -> FileTimes {
+        FileTimes { modified: self.modified, changed: self.changed }
+    }
+
     pub(crate) const fn modified(&self) -> Timestamp {
         self.modified
     }
 
     fn is_of(&self, file: &ReportFile) -> bool {
-        (self.modified, self.changed) == (file.modified, file.changed)
+        self.times() == FileTimes::of(file)
     }
 
     /// Whether the content names a time that lay in the future when it was seen: it does not become fresh when that
@@ -132,6 +179,12 @@ impl Sight {
     }
 }
 
+impl FileTimes {
+    const fn of(file: &ReportFile) -> Self {
+        Self { modified: file.modified, changed: file.changed }
+    }
+}
+
 /// What is known of the content goes on; of a new one, what is known of the machine.
 fn slept(file: &ReportFile, former: Option<&Sight>, age: Duration, sleeps: &Sleeps, now: &Now) -> Duration {
     match former.filter(|former| former.is_of(file)) {
@@ -141,13 +194,22 @@ fn slept(file: &ReportFile, former: Option<&Sight>, age: Duration, sleeps: &Slee
 }
 
 /// A writer that names no boot means this one, if its file is of this boot.
-fn written_age(file: &ReportFile, now: &Now) -> Option<(Duration, AgeEvidence)> {
+fn written_age(file: &ReportFile, before: Before<'_>, now: &Now) -> Option<(Duration, AgeEvidence)> {
     let is_of_this_boot = match (file.report.boot_id.as_deref(), now.boot_id.as_deref()) {
         (Some(theirs), Some(ours)) => theirs == ours,
-        _ => !is_of_earlier_boot(file, now),
+        _ => !is_of_earlier_boot(file, before, now),
     };
     let written = file.report.written_boottime_s.filter(|_| is_of_this_boot)?;
     Some((now.since_boottime(wording::seconds(written))?, AgeEvidence::Written))
+}
+
+/// What it was before the boot it has not become younger, though the wall clock was set back since.
+fn age_at_first_sight(file: &ReportFile, before: Before<'_>, now: &Now) -> (Duration, AgeEvidence) {
+    let (age, evidence) = age_by_file_times(file, now);
+    match before.past_of(file).map(|past| past.age + now.boottime) {
+        Some(known) if known > age => (known, AgeEvidence::SeenChange),
+        _ => (age, evidence),
+    }
 }
 
 fn age_by_file_times(file: &ReportFile, now: &Now) -> (Duration, AgeEvidence) {
@@ -158,15 +220,16 @@ fn age_by_file_times(file: &ReportFile, now: &Now) -> (Duration, AgeEvidence) {
 
 /// The boot id knows. Without one, a content whose appearance was seen is of this boot, and only of one that
 /// was there at the first sight the file's time is asked.
-fn is_before_boot(file: &ReportFile, former: Option<&Sight>, now: &Now) -> bool {
-    match (file.report.boot_id.as_deref(), now.boot_id.as_deref(), former) {
+fn is_before_boot(file: &ReportFile, before: Before<'_>, now: &Now) -> bool {
+    match (file.report.boot_id.as_deref(), now.boot_id.as_deref(), before.sight) {
         (Some(theirs), Some(ours), _) => theirs != ours,
         (_, _, Some(former)) => former.is_of(file) && former.is_before_boot,
-        _ => is_of_earlier_boot(file, now),
+        _ => is_of_earlier_boot(file, before, now),
     }
 }
 
-/// What was changed last before the boot was not written after it, whatever modification time its owner gave it.
-fn is_of_earlier_boot(file: &ReportFile, now: &Now) -> bool {
-    now.is_before_boot(file.modified.min(file.changed))
+/// What was changed last before the boot was not written after it, whatever modification time its owner gave it. Nor was
+/// what was seen before it: the wall clock may have been set back in between.
+fn is_of_earlier_boot(file: &ReportFile, before: Before<'_>, now: &Now) -> bool {
+    before.past_of(file).is_some() || now.is_before_boot(file.modified.min(file.changed))
 }

@@ -69,8 +69,8 @@ impl Record {
         self.changes.until(now.awake()).is_some()
     }
 
-    fn after_boot(&mut self, awake: Duration) {
-        self.memory.after_boot(awake);
+    fn after_boot(&mut self, until: Duration, awake: Duration) {
+        self.memory.after_boot(until, awake);
         self.changes.clear();
         (self.due_boottime, self.fallen) = (None, None);
     }
@@ -428,7 +428,7 @@ impl State {
     pub(crate) fn enter_boot_of(&mut self, now: &Now) {
         if self.is_of_another_boot(now) {
             let awake = self.boottime.saturating_sub(self.suspended);
-            self.subjects.values_mut().for_each(|record| record.after_boot(awake));
+            self.subjects.values_mut().for_each(|record| record.after_boot(self.boottime, awake));
             self.due.clear();
             // Who was not looked at yet may have slept through all of it; the gap of the boot tells of it.
             self.sleeps.clear();

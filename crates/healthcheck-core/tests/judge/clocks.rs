@@ -144,6 +144,30 @@ fn a_report_from_before_the_boot_is_no_report_of_this_boot() {
     }
 }
 
+/// What was seen before the boot was written before it, and is no younger, whatever the wall clock shows by then.
+#[test]
+fn f12_a_clock_that_is_set_back_before_a_boot_makes_no_report_fresh() {
+    for boots in [1, 2] {
+        let mut world = World::new();
+        let running = world.plain(0.0);
+        let finished = running.clone().says(|r| (r.state, r.deadline_s) = (Life::Finished, Some(3_600.0)));
+        world.see("running", running.clone());
+        world.see("finished", finished.clone());
+        world.pass(2.0 * HOUR);
+        world.see("finished", finished.clone());
+        assert_eq!(world.judged("finished"), (Error, Overdue));
+        world.now.wall -= SignedDuration::from_hours(20);
+        for _ in 0..boots {
+            world.boot(None);
+        }
+        world.pass(55.0);
+        world.see("running", running);
+        world.see("finished", finished);
+        assert_eq!(world.judged("running"), (Error, NeverStarted), "{boots}");
+        assert_eq!(world.judged("finished"), (Error, Overdue), "{boots}");
+    }
+}
+
 #[test]
 fn a_modification_time_ahead_does_not_carry_a_report_over_a_boot() {
     let mut world = World::new();
