@@ -8,7 +8,7 @@ use healthcheck_core::{CommandEnd, CommandFacts, Exit, ProbeError};
 use jiff::Timestamp;
 use record::Record;
 use std::fmt::Display;
-use std::sync::Once;
+use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,6 +18,8 @@ const MAX_AT_ONCE: usize = 4;
 static AT_ONCE: Semaphore = Semaphore::const_new(MAX_AT_ONCE);
 /// How long lines may be on their way into the journal.
 const LAG: Duration = Duration::from_millis(200);
+/// So long it is believed that it may be read, or not.
+const ACCESS_FOR: Duration = Duration::from_mins(1);
 /// The journal's times, and the start of a run, are cut to less.
 const SINCE_TOLERANCE_S: i64 = 1;
 const READ_LINES: &str = "--lines=20";
@@ -60,17 +62,27 @@ pub(crate) struct Lines {
 /// Reads them, once more where the journal lags behind. Why it cannot be read is logged the first time.
 pub(crate) async fn last_lines(run: &Run, timeout: Duration) -> Result<Lines, ProbeError> {
     static TOLD: Once = Once::new();
-    let lines = Journal(vec!["journalctl".to_owned()]).last_lines(run, timeout).await;
+    static JOURNAL: LazyLock<Journal> = LazyLock::new(|| Journal::read_by(vec!["journalctl".to_owned()]));
+    let lines = JOURNAL.last_lines(run, timeout).await;
     if let Err(error) = &lines {
         TOLD.call_once(|| tracing::warn!("{error}"));
     }
     lines
 }
 
-/// The program that reads the journal, with what it is always told.
-struct Journal(Vec<String>);
+/// The journal, and the program that reads it.
+struct Journal {
+    /// The program, with what it is always told.
+    reader: Vec<String>,
+    /// Whether it may be read, as was found out last, and when.
+    access: Mutex<Option<(Instant, Result<(), ProbeError>)>>,
+}
 
 impl Journal {
+    const fn read_by(reader: Vec<String>) -> Self {
+        Self { reader, access: Mutex::new(None) }
+    }
+
     async fn last_lines(&self, run: &Run, timeout: Duration) -> Result<Lines, ProbeError> {
         let deadline = Instant::now() + timeout;
         let turn = timeout_at(deadline, AT_ONCE.acquire()).await;
@@ -81,7 +93,7 @@ impl Journal {
             lines = self.look(run, deadline).await.unwrap_or(lines);
         }
         if lines == Lines::default() {
-            self.is_readable(deadline).await?;
+            self.access(deadline).await?;
         }
         Ok(lines)
     }
@@ -103,6 +115,21 @@ impl Journal {
         Ok(facts.output.lines().filter_map(Record::parse).collect())
     }
 
+    /// Whether there is nothing because nothing may be read. Many may end without a line, so it is not asked each time.
+    async fn access(&self, deadline: Instant) -> Result<(), ProbeError> {
+        let known = self.known_access().clone();
+        if let Some((_, access)) = known.filter(|(at, _)| at.elapsed() < ACCESS_FOR) {
+            return access;
+        }
+        let access = self.is_readable(deadline).await;
+        *self.known_access() = Some((Instant::now(), access.clone()));
+        access
+    }
+
+    fn known_access(&self) -> MutexGuard<'_, Option<(Instant, Result<(), ProbeError>)>> {
+        self.access.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asked for text it says what it does not say when it is asked for JSON: why there is nothing.
     async fn is_readable(&self, deadline: Instant) -> Result<(), ProbeError> {
         let arguments = ["--no-pager", "--output=short", "--lines=1"].map(str::to_owned);
@@ -111,7 +138,7 @@ impl Journal {
     }
 
     async fn run(&self, arguments: &[String], deadline: Instant) -> Result<CommandFacts, ProbeError> {
-        let argv = [&self.0, arguments].concat();
+        let argv = [&self.reader, arguments].concat();
         let left = deadline.saturating_duration_since(Instant::now());
         let facts = command::run(&argv, left, KEPT_BYTES, Some(NICENESS)).await;
         let facts = facts.map_err(|error| problem(&error))?;

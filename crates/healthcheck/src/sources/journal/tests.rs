@@ -13,7 +13,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn ask(program: &[&str], run: &Run, timeout: Duration) -> Result<Lines, ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Journal(words(program)).last_lines(run, timeout))
+    runtime.block_on(Journal::read_by(words(program)).last_lines(run, timeout))
 }
 
 fn run_of(pid: u32) -> Run {
@@ -146,6 +146,25 @@ fn a_journal_that_lags_behind_is_asked_again() {
     let asked = fs::read_to_string(asked).unwrap();
     let once = format!("--no-pager --output=json {FIELDS} --lines=20 --since=@1795333040 _PID=7\n");
     assert_eq!(asked, once.repeat(2));
+}
+
+#[test]
+fn whether_it_may_be_read_is_not_asked_at_each_death() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = dir.path().join("asked");
+    let text = format!(
+        "echo $* >>{}\ncase $* in *=short*) echo No journal files were found;; esac",
+        asked.display()
+    );
+    let journal = Journal::read_by(vec![script(dir.path(), &text)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for pid in [7, 8] {
+        let error = runtime.block_on(journal.last_lines(&run_of(pid), PATIENCE)).unwrap_err();
+        assert!(error.to_string().ends_with("there is none on this machine"), "{error}");
+    }
+    let asked = fs::read_to_string(asked).unwrap();
+    let is_short = |line: &&str| line.contains("--output=short");
+    assert_eq!((asked.lines().count(), asked.lines().filter(is_short).count()), (5, 1), "{asked}");
 }
 
 #[test]
