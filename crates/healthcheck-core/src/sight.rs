@@ -195,12 +195,19 @@ fn slept(file: &ReportFile, former: Option<&Sight>, age: Duration, sleeps: &Slee
 
 /// A writer that names no boot means this one, if its file is of this boot.
 fn written_age(file: &ReportFile, before: Before<'_>, now: &Now) -> Option<(Duration, AgeEvidence)> {
-    let is_of_this_boot = match (file.report.boot_id.as_deref(), now.boot_id.as_deref()) {
-        (Some(theirs), Some(ours)) => theirs == ours,
+    let is_of_this_boot = match (file.report.boot_id.as_deref(), now.boot_id.as_deref(), before.sight) {
+        (Some(theirs), Some(ours), _) => theirs == ours,
+        // The wall clock may have been set since it appeared.
+        (_, _, Some(former)) if !former.is_of(file) => !is_put_back(file, now),
         _ => !is_of_earlier_boot(file, before, now),
     };
     let written = file.report.written_boottime_s.filter(|_| is_of_this_boot)?;
     Some((now.since_boottime(wording::seconds(written))?, AgeEvidence::Written))
+}
+
+/// Whether it was put there just now with the modification time that it had before the boot, as from a backup.
+fn is_put_back(file: &ReportFile, now: &Now) -> bool {
+    now.is_before_boot(file.modified) && !now.is_before_boot(file.changed)
 }
 
 /// What it was before the boot it has not become younger, though the wall clock was set back since.

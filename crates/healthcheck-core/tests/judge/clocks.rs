@@ -168,6 +168,24 @@ fn f12_a_clock_that_is_set_back_before_a_boot_makes_no_report_fresh() {
     }
 }
 
+/// Nobody looked meanwhile, and the machine has no boot id: what appeared is of this boot all the same.
+#[test]
+fn f12_a_clock_that_is_set_forward_makes_no_late_report_fresh() {
+    let mut world = World::new();
+    world.now.boot_id = None;
+    world.see("camera", world.beat(0.0));
+    world.pass(HOUR);
+    let last = world.beat(0.0);
+    world.pass(HOUR);
+    world.set_clock(200 * 86_400);
+    world.see("camera", last);
+    assert_eq!(world.judged("camera"), (Error, Hung));
+    // Somebody puts an old one back: when it was written means another boot.
+    let (wall, old) = (world.now.wall, world.now.wall - SignedDuration::from_hours(24 * 300));
+    world.see("camera", world.beat(HOUR).change(|file| (file.modified, file.changed) = (old, wall)));
+    assert_eq!(world.judged("camera"), (Healthy, SelfReported));
+}
+
 #[test]
 fn a_modification_time_ahead_does_not_carry_a_report_over_a_boot() {
     let mut world = World::new();
