@@ -172,10 +172,16 @@ impl Alerts {
         for (subject, record) in world.state.records() {
             let status = record.verdict.status;
             let is_known = self.troubles.get(subject).is_some_and(|it| it.is_open() && it.status == status);
-            if status > Status::Unknown && !is_known {
+            if status > Status::Unknown && !(is_known && self.is_member(subject)) {
                 self.note(&as_transition(subject, world), world);
             }
         }
+    }
+
+    /// Whether the incident of a subject knows of it: that may have been lost alone.
+    fn is_member(&self, subject: &Subject) -> bool {
+        let incident = self.incident_of(subject).and_then(|id| self.incidents.get(&id));
+        incident.is_some_and(|incident| incident.members.iter().any(|member| member.subject == *subject))
     }
 
     /// The monitor stops because it was asked to.

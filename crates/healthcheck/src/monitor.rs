@@ -87,6 +87,7 @@ pub(crate) fn run(load: Load<'_>, env: &Environment) -> anyhow::Result<u8> {
     let ended = LocalSet::new().block_on(&runtime, async {
         let mut monitor = Monitor::begin(settings, env, store, (state, alerts))?;
         monitor.await_teller();
+        monitor.own.come_out();
         monitor.open_control(env);
         monitor.begin_history();
         monitor.note_own_machine(Presence::Online);
@@ -281,7 +282,6 @@ impl Monitor {
         let (state, gap) = std::mem::take(&mut self.state).resume(&self.now());
         self.state = state;
         self.note_start(gap.as_ref());
-        self.own.come_out();
         self.look_at_everything();
         self.look_for_the_known();
         self.plan();

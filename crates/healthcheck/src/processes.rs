@@ -9,9 +9,10 @@ use rustix::fs::Access;
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -54,12 +55,21 @@ pub(crate) fn clean(argv: &[String]) -> Command {
     command
 }
 
-/// Where the path leads to a program of this name; nothing where it does not, or need not be asked.
+/// Where the path leads to a program of this name; nothing where it does not, or need not be asked. What the kernel does
+/// not execute by itself, such as a script that does not say by what, is left to whoever knows what to do with it.
 fn placed(name: &str, path: &OsStr) -> Option<PathBuf> {
-    let is_program = |place: &PathBuf| place.is_file() && rustix::fs::access(place, Access::EXEC_OK).is_ok();
+    let may_be_executed =
+        |place: &PathBuf| place.is_file() && rustix::fs::access(place, Access::EXEC_OK).is_ok();
     let is_named = !name.is_empty() && !name.contains('/');
     let mut places = std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name));
-    if is_named { places.find(is_program) } else { None }
+    let place = if is_named { places.find(may_be_executed) } else { None };
+    place.filter(|place| is_of_known_format(place))
+}
+
+fn is_of_known_format(place: &Path) -> bool {
+    let mut begin = [0; 4];
+    let read = File::open(place).and_then(|mut file| file.read(&mut begin));
+    read.is_ok() && (begin == *b"\x7fELF" || begin.starts_with(b"#!"))
 }
 
 /// Starts a program that leads a process group of its own; whoever starts one buries it.
@@ -174,5 +184,7 @@ mod tests {
         let path = std::env::join_paths(dirs.iter().map(tempfile::TempDir::path)).unwrap();
         assert_eq!(placed("tool", &path), Some(dirs[2].path().join("tool")));
         assert_eq!(placed("tool", OsStr::new("")), None);
+        std::fs::write(dirs[2].path().join("tool"), "echo $0\n").unwrap();
+        assert_eq!(placed("tool", &path), None, "a shell knows what to do with it");
     }
 }

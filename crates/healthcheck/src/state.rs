@@ -239,7 +239,11 @@ impl Store {
         self.be_ready()?;
         let Keeping::InDatabase(connection) = &mut self.keeping else { return Ok(T::default()) };
         self.commits_in_log += 1;
-        database::transact(connection, durability, work).map_err(|error| self.suffer(&error))
+        let done = database::transact(connection, durability, work).map_err(|error| self.suffer(&error));
+        if self.name.is_none() {
+            self.name = self.read(rows::database).unwrap_or_default();
+        }
+        done
     }
 
     /// Ready is also who has nothing to write to for good.

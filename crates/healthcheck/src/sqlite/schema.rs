@@ -1,4 +1,5 @@
-//! The tables, and how a database of an earlier version comes to have them. Each migration only adds.
+//! The tables, and how a database of an earlier version comes to have them. Each migration only adds, or moves what
+//! it finds to where it is read from then on.
 
 use super::Trouble;
 use rusqlite::{Connection, OptionalExtension};

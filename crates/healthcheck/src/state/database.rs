@@ -135,7 +135,7 @@ fn load_alerts(connection: Connection, path: &Path, loaded: Loaded) -> Result<Op
     Ok(Opened { keeping: Keeping::InDatabase(connection), state, alerts: found.into_alerts(), lost })
 }
 
-/// A newer program only added to what we know, so that much can be read.
+/// A newer program left most of what we know where it was, so that much can be read.
 fn untouched(path: &Path, newer: &str, connection: Connection) -> Opened {
     abandon(connection);
     let known = Reader::at(path).ok();

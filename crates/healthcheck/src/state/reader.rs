@@ -12,6 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 use std::fmt::{self, Display};
 use std::path::Path;
 
+/// What may be held of the pages, in KiB, as SQLite counts them.
+const CACHE_KIB: i32 = -512;
+
 /// What a monitor keeps, or kept.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -43,6 +46,8 @@ impl Reader {
 
     /// The files are opened by the first question.
     fn readable(connection: Connection) -> rusqlite::Result<Self> {
+        // It may be kept for long.
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         rows::check_reading(&connection)?;
         Ok(Self { connection, is_frozen: false })
     }
@@ -68,16 +73,19 @@ impl Reader {
 
     /// The alerts as they were last kept, to look at.
     pub(crate) fn alerts(&self) -> Result<Alerts, ReadError> {
+        let _at_once = self.connection.unchecked_transaction()?;
         Ok(alerts::found(&self.connection)?.into_alerts())
     }
 
     /// The incidents that are open, then the last that are over, the newest first.
     pub(crate) fn incidents(&self, limit: usize) -> Result<Vec<Incident>, ReadError> {
+        let _at_once = self.connection.unchecked_transaction()?;
         Ok(alerts::incidents(&self.connection, limit)?)
     }
 
     /// One incident, open or over.
     pub(crate) fn incident(&self, id: u64) -> Result<Option<Incident>, ReadError> {
+        let _at_once = self.connection.unchecked_transaction()?;
         Ok(alerts::incident_by_id(&self.connection, id)?)
     }
 

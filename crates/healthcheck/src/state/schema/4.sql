@@ -10,9 +10,12 @@ CREATE TABLE incident_members (
 ) WITHOUT ROWID;
 
 INSERT OR IGNORE INTO incident_members (incident, kind, name, place, record)
-    SELECT incidents.id, member.value ->> '$.subject.kind', member.value ->> '$.subject.name', member.key, member.value
-    FROM incidents, json_each(iif(json_valid(incidents.record), incidents.record, '{}'), '$.members') AS member
-    WHERE json_type(member.value, '$.subject.kind') = 'text' AND json_type(member.value, '$.subject.name') = 'text';
+    SELECT id, record ->> '$.subject.kind', record ->> '$.subject.name', place, record
+    FROM (
+        SELECT incidents.id AS id, member.key AS place, iif(member.type = 'object', member.value, '{}') AS record
+        FROM incidents, json_each(iif(json_valid(incidents.record), incidents.record, '{}'), '$.members') AS member
+    )
+    WHERE json_type(record, '$.subject.kind') = 'text' AND json_type(record, '$.subject.name') = 'text';
 UPDATE incidents SET record = json_set(record, '$.members', json_array()) WHERE json_valid(record);
 
 CREATE TRIGGER incident_members_go AFTER DELETE ON incidents BEGIN

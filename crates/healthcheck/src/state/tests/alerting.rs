@@ -207,6 +207,14 @@ fn subjects_of_an_incident_are_kept_each_by_itself() {
         "UPDATE incident_members SET record = replace(record, 'camera', 'another') WHERE name = 'camera'";
     connection(dir.path()).execute(damage, []).unwrap();
     assert_eq!(members(dir.path()), [named("wall", false), named("core", false)]);
+    connection(dir.path()).execute("DELETE FROM incident_members WHERE name = 'wall'", []).unwrap();
+    let mut monitor = Monitor::start(dir.path());
+    let (policy, rules) = (&Policy::default(), &monitor.rules);
+    monitor.alerts.agree(&World { state: &monitor.state, policy, rules, now: &monitor.now });
+    let known: Vec<_> = monitor.alerts.open_incidents().flat_map(|it| &it.members).collect();
+    let known: Vec<_> = known.iter().map(|it| &*it.subject.name).collect();
+    assert_eq!(known, ["core", "wall"], "what is bad is not over because a row was lost");
+    drop(monitor);
     connection(dir.path()).execute("DELETE FROM incidents", []).unwrap();
     assert_eq!(count(dir.path(), "incident_members"), 0);
 }

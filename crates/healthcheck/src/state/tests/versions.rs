@@ -117,6 +117,31 @@ fn the_fourth_version_is_read() {
     goes_on(dir.path());
 }
 
+/// A record of an incident that is none costs itself, also when its subjects are moved.
+#[test]
+fn what_is_damaged_hinders_no_newer_version() {
+    for members in
+        ["\"foo\"", "[\"foo\", 7, null, [], {}, {\"subject\":{\"kind\":\"service\"}}]", "{\"a\":\"b\"}", "7"]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(GOLDEN_3, database(dir.path())).unwrap();
+        let record = format!("{{\"members\":{members}}}");
+        let connection = Connection::open(database(dir.path())).unwrap();
+        connection.execute("UPDATE incidents SET record = ?1 WHERE id = 1", [record]).unwrap();
+        connection
+            .execute(
+                "INSERT INTO incidents SELECT 9, opened, resolved, worst, '{' FROM incidents WHERE id = 1",
+                [],
+            )
+            .unwrap();
+        drop(connection);
+        let monitor = Monitor::start(dir.path());
+        assert_eq!(monitor.store.problems(), [""; 0], "{members}");
+        let open: Vec<_> = monitor.alerts.open_incidents().map(|it| (it.id, it.members.len())).collect();
+        assert_eq!(open, [(2, 1)], "{members}");
+    }
+}
+
 /// What was known and told is known again.
 #[track_caller]
 fn goes_on(dir: &Path) {
