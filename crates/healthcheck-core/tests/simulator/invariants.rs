@@ -192,7 +192,7 @@ impl View<'_> {
         let is_vague = self.plan.writer.has_file_times_only() || reading.is_vague;
         let youngest = if is_vague { reading.seen } else { content.written };
         if content.life == Life::Finished {
-            let (put_off, written) = (self.put_off(&content), content.written.t);
+            let (put_off, written) = (self.put_off(youngest.t), content.written.t);
             let age = |since: Duration| instant.t.saturating_sub(since);
             return (age(youngest.t).saturating_sub(put_off), age(written));
         }
@@ -201,8 +201,8 @@ impl View<'_> {
     }
 
     /// How much later a job may be due because the machine slept when it was.
-    fn put_off(&self, content: &Content) -> Duration {
-        let due = content.written.t + self.plan.deadline();
+    fn put_off(&self, written: Duration) -> Duration {
+        let due = written + self.plan.deadline();
         let later = self.sleeps.iter().fold(due, |due, sleep| {
             let end = sleep.to + GRACE;
             if sleep.from <= due && due < end { end } else { due }
